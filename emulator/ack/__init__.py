@@ -1,0 +1,1 @@
+"""Container Service for Kubernetes, 2015-12-15."""

@@ -1,0 +1,1 @@
+"""What machines download: images and the kubelet package."""

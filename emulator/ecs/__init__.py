@@ -1,0 +1,1 @@
+"""Elastic Compute Service, 2014-05-26."""

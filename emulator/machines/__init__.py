@@ -1,0 +1,1 @@
+"""What stands behind an instance: paper or real machines."""

@@ -1,0 +1,115 @@
+"""What the cloud asks of the machines behind its instances, paper or real."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class DiskAttachment:
+    """A data disk as one machine sees it."""
+
+    disk_id: str
+    device: str  # such as /dev/vdb
+    serial: str  # 20 characters, as DescribeDisks.SerialNumber
+    size_gib: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeJoin:
+    """What a machine needs to become a node of a cluster."""
+
+    cluster_id: str
+    node_pool_id: str
+    instance_id: str
+    node_name: str  # such as cn-hangzhou.198.18.0.11
+    kubernetes_version: str
+    runtime_version: str
+    api_server: str  # URL as reached from the machine
+    ca_pem: str
+    token: str
+    system_images: tuple[str, ...]  # full references, registry host included
+    packages_url: str  # as reached from the machine
+    kubelet_registration_s: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Mapping[str, str], ...] = ()
+    unschedulable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    machine_id: str  # the instance id
+    hostname: str
+    authorized_keys: tuple[str, ...]  # OpenSSH public keys of root
+    disks: tuple[DiskAttachment, ...]  # data disks in device order; the system disk is implied
+    user_data: bytes = b""  # raw, after base64; for a node: what runs after joining
+    pre_user_data: bytes = b""  # nodes only: what runs before ACK's own script
+    node: NodeJoin | None = None
+
+
+class MachineError(Exception):
+    """A machine or a disk could not be made, started, stopped or cloned."""
+
+
+class Machine(Protocol):
+    @property
+    def private_ip(self) -> str: ...
+
+    async def start(self) -> None:
+        """Boot; return when the machine has started, before SSH or joining is done.
+
+        :raises MachineError: naming the step that failed.
+        """
+
+    async def stop(self, *, force: bool = False) -> None:
+        """Shut down in order (services stopped, disks unmounted), or cut the power."""
+
+    async def destroy(self) -> None:
+        """Remove all traces but the disks; a running machine is cut off first."""
+
+
+class Machines(Protocol):
+    """The machines, disks and snapshots of one account."""
+
+    kind: str  # paper or real
+    registry: str  # host:port as image references name it
+    packages_url: str  # as reached from a machine and from here
+    ssh_user: str
+    ssh_port: int
+    gateway_ip: str  # the address under which machines reach the cloud's own services
+
+    async def open(self) -> None:
+        """Bring up the network, the registry and the package server."""
+
+    async def close(self) -> None:
+        """Stop everything and leave nothing behind."""
+
+    def listen(self, port: int) -> socket.socket:
+        """Return a listening socket at ``gateway_ip``, reachable from the machines."""
+
+    def runtime_version(self) -> str:
+        """Return the containerd version of nodes, such as ``1.6.20``."""
+
+    def system_images(self) -> tuple[str, ...]: ...
+
+    def workload_image(self) -> str: ...
+
+    def machine(self, spec: MachineSpec) -> Machine:
+        """Reserve an address; nothing is started. ``destroy`` gives the address back."""
+
+    def next_ip(self) -> str:
+        """Return the address that the next ``machine()`` will get (node names contain it)."""
+
+    async def create_disk(
+        self, disk_id: str, size_gib: int, *, snapshot_id: str | None = None
+    ) -> None: ...
+
+    async def delete_disk(self, disk_id: str) -> None: ...
+
+    async def create_snapshot(self, snapshot_id: str, disk_id: str) -> int:
+        """Clone the disk as it is now and return its allocated bytes."""
+
+    async def delete_snapshot(self, snapshot_id: str) -> None: ...

@@ -1,0 +1,1 @@
+"""Hooks: one cloud call a method, plain values out."""

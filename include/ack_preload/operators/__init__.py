@@ -1,0 +1,1 @@
+"""Operators: start one thing, wait for it, return its id."""

@@ -1,0 +1,1 @@
+"""History: locks, builds, snapshots, rollouts, samples."""

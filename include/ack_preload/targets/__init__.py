@@ -1,0 +1,1 @@
+"""Targets: the node pools to speed up, declared in a validated file."""
