@@ -43,6 +43,7 @@ class NodeJoin:
 class MachineSpec:
     machine_id: str  # the instance id
     hostname: str
+    private_ip: str  # from ``Machines.reserve_ip``
     authorized_keys: tuple[str, ...]  # OpenSSH public keys of root
     disks: tuple[DiskAttachment, ...]  # data disks in device order; the system disk is implied
     user_data: bytes = b""  # raw, after base64; for a node: what runs after joining
@@ -55,9 +56,6 @@ class MachineError(Exception):
 
 
 class Machine(Protocol):
-    @property
-    def private_ip(self) -> str: ...
-
     async def start(self) -> None:
         """Boot; return when the machine has started, before SSH or joining is done.
 
@@ -97,11 +95,11 @@ class Machines(Protocol):
 
     def workload_image(self) -> str: ...
 
-    def machine(self, spec: MachineSpec) -> Machine:
-        """Reserve an address; nothing is started. ``destroy`` gives the address back."""
+    def reserve_ip(self, machine_id: str) -> str:
+        """Return a free address for a machine to be; the same one when asked again."""
 
-    def next_ip(self) -> str:
-        """Return the address that the next ``machine()`` will get (node names contain it)."""
+    def machine(self, spec: MachineSpec) -> Machine:
+        """Describe a machine; nothing is started. ``destroy`` gives its address back."""
 
     async def create_disk(
         self, disk_id: str, size_gib: int, *, snapshot_id: str | None = None
