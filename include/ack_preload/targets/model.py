@@ -1,0 +1,166 @@
+"""What a target says, field by field, with the limits of Alibaba Cloud's own API.
+
+CreateClusterNodePool and RunInstances: see ``docs/reference/targets.md`` for every field.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+# What ACK calls a node pool that holds no data of its own but the preloaded disk.
+IMAGE_ACCELERATION_LABEL = "alibabacloud.com/image-accelerate-enabled"
+
+_REFERENCE = re.compile(
+    r"(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?)"
+    r"(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)+"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+    r"(?:@sha256:[0-9a-f]{64})?"
+)
+
+
+def _image_reference(value: str) -> str:
+    if not _REFERENCE.fullmatch(value):
+        raise ValueError(
+            "not an image reference; write registry-host/repository:tag or "
+            "registry-host/repository:tag@sha256:<64 hex digits>"
+        )
+    if "@" not in value and ":" not in value.rpartition("/")[2]:
+        raise ValueError("names neither a tag nor a digest; add :TAG or @sha256:<64 hex digits>")
+    return value
+
+
+def _not_reserved(value: str) -> str:
+    if value.startswith(("auto", "acs:", "aliyun")):
+        raise ValueError("starts with a word that Alibaba Cloud reserves; choose another name")
+    return value
+
+
+Name = Annotated[
+    str,
+    # Part of tags, snapshot names, node pool names and run ids: the narrowest of their grammars.
+    Field(pattern=r"^[a-z][a-z0-9-]{0,38}[a-z0-9]$", description="lower case, digits and hyphens"),
+    AfterValidator(_not_reserved),
+]
+PoolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,48}$")]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,127}$")]
+Reference = Annotated[str, AfterValidator(_image_reference)]
+DiskCategory = Annotated[
+    str, Field(pattern=r"^cloud_(efficiency|ssd|essd|essd_entry|auto|essd_xc[01])$")
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Source(_Strict):
+    """Where the image list comes from."""
+
+    node_pool_id: Id = Field(description="pool with live nodes whose images are exported")
+    nodes: int = Field(1, ge=1, le=20, description="nodes to read; the union counts")
+
+
+class Build(_Strict):
+    """The build instance that fills the disk."""
+
+    instance_type: Id
+    zone_id: Id
+    vswitch_id: Id
+    security_group_id: Id
+    image_id: Id = Field(description="ECS image the build instance boots from")
+    disk_gib: int = Field(100, ge=20, le=32768, description="size of the preloaded disk")
+    disk_category: DiskCategory = "cloud_essd"
+    system_disk_category: DiskCategory = "cloud_essd"
+    system_disk_gib: int = Field(40, ge=20, le=2048)
+
+
+class Pool(_Strict):
+    """The node pool that gets the preloaded disk; measuring copies its spec for both arms."""
+
+    name: PoolName
+    instance_types: list[Id] = Field(min_length=1, max_length=10)
+    vswitch_ids: list[Id] = Field(min_length=1, max_length=8)
+    security_group_ids: list[Id] = Field(default_factory=list, max_length=5)
+    desired_size: int = Field(1, ge=1, le=500, description="nodes after the rollout")
+    image_type: str = Field("AliyunLinux3", pattern=r"^[A-Za-z0-9]+$")
+    key_pair: Id | None = Field(None, description="key pair of the nodes; ContainerOS needs one")
+    system_disk_category: DiskCategory = "cloud_essd"
+    system_disk_gib: int = Field(120, ge=20, le=2048)
+    data_disk_category: DiskCategory = "cloud_essd"
+    data_disk_gib: int | None = Field(
+        None, ge=40, le=32768, description="baseline disk; default: the size of the build disk"
+    )
+    labels: dict[str, str] = Field(default_factory=dict)
+    taints: list[dict[str, str]] = Field(default_factory=list)
+    pre_user_data: str = Field(
+        "",
+        max_length=12_000,
+        description="script before ACK's own, added after `touch /var/.skip-yum`",
+    )
+
+    @model_validator(mode="after")
+    def _no_image_acceleration(self) -> Pool:
+        if self.labels.get(IMAGE_ACCELERATION_LABEL, "false") != "false":
+            raise ValueError(
+                f"label {IMAGE_ACCELERATION_LABEL} switches image acceleration on, which works "
+                "against a preloaded disk; remove the label"
+            )
+        return self
+
+
+class Measure(_Strict):
+    """How created -> Ready is measured."""
+
+    samples: int = Field(3, ge=1, le=20, description="nodes made in each arm")
+    workload_image: Reference = Field(description="image of the Pod whose start is timed")
+    workload_command: list[str] = Field(
+        default_factory=list, description="default: the image's own command"
+    )
+    ready_within_s: int = Field(1800, ge=60, le=14_400, description="then the node is never Ready")
+    running_within_s: int = Field(1800, ge=60, le=14_400, description="same for the workload Pod")
+    baseline_image_type: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9]+$", description="such as ContainerOS; default: as the pool"
+    )
+
+
+class Limits(_Strict):
+    """What the sweep keeps and how long anything of ours may live."""
+
+    keep_snapshots: int = Field(3, ge=1, le=100, description="last good snapshots to keep")
+    min_snapshot_age_h: int = Field(24, ge=0, le=8760, description="younger ones are never deleted")
+    expire_after_h: int = Field(12, ge=1, le=168, description="life of temporary resources")
+
+
+class Target(_Strict):
+    """One node pool to speed up."""
+
+    name: Name
+    cluster_id: Id
+    source: Source
+    workload_images: list[Reference] = Field(
+        default_factory=list, max_length=200, description="images to add to the exported list"
+    )
+    build: Build
+    pool: Pool
+    measure: Measure
+    limits: Limits = Field(default_factory=Limits)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, as passed between tasks."""
+        return self.model_dump(mode="json")
+
+
+class Targets(_Strict):
+    """The whole file."""
+
+    targets: list[Target] = Field(min_length=1, max_length=100)
+
+    @model_validator(mode="after")
+    def _each_name_once(self) -> Targets:
+        names = [target.name for target in self.targets]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"target name used twice: {', '.join(twice)}; rename one")
+        return self
