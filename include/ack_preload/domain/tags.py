@@ -1,0 +1,95 @@
+"""Tags that tie each resource to its target, its run and its expiry; and idempotency tokens.
+
+The limits are ECS's: 20 tags a resource, keys of 128 and values of 128 characters, no key that
+starts with ``aliyun`` or ``acs:``.
+https://www.alibabacloud.com/help/en/ecs/user-guide/create-and-bind-a-tag
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+PRODUCT_KEY = "ack-preload/product"
+TARGET_KEY = "ack-preload/target"
+RUN_KEY = "ack-preload/run"
+EXPIRES_KEY = "ack-preload/expires"
+PRODUCT = "ack-preload"
+
+MAX_VALUE = 128
+DIGEST_CHARS = 12  # enough to tell runs apart, short enough to leave the name readable
+
+EARLIEST_RELEASE = timedelta(minutes=30)
+"""ECS refuses an ``AutoReleaseTime`` that is nearer than this."""
+RELEASE_MARGIN = timedelta(minutes=5)
+"""For the way to the cloud, clocks that differ, and seconds that ECS cuts off."""
+
+
+def run_tag(dag_id: str, run_id: str) -> str:
+    """Return ``dag_id/run_id``, cut to fit a tag; what was cut is replaced by a hash."""
+    whole = f"{dag_id}/{run_id}"
+    if len(whole) <= MAX_VALUE:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:DIGEST_CHARS]
+    return f"{whole[: MAX_VALUE - DIGEST_CHARS - 1]}-{digest}"
+
+
+def expiry(started: datetime, lifetime: timedelta, now: datetime) -> datetime:
+    """Return when a resource of the run that ``started`` expires, in whole minutes.
+
+    The same for every try: it is counted from the start of the run, never from ``now``, which
+    would change the parameters of a repeated create call. ``now`` only matters for a run that
+    has outlived ``lifetime``: then whole lifetimes are added until ECS takes the moment.
+
+    :raises ValueError: for a lifetime that ECS would refuse.
+    """
+    earliest = EARLIEST_RELEASE + RELEASE_MARGIN
+    if lifetime < earliest:
+        raise ValueError(f"lifetime is {lifetime}; at least {earliest} is needed")
+    moment = started.astimezone(UTC).replace(second=0, microsecond=0) + lifetime
+    while moment < now + earliest:
+        moment += lifetime
+    return moment
+
+
+def iso(moment: datetime) -> str:
+    """Return the moment as ECS wants it: ``2026-11-24T04:00:00Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(text: str) -> datetime:
+    """Parse what :func:`iso` wrote. An unreadable expiry is an error, never "not expired"."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose a resource is. Written as tags by every create call, read before every delete."""
+
+    target: str
+    run: str
+    expires: datetime
+
+    def tags(self) -> dict[str, str]:
+        return {
+            PRODUCT_KEY: PRODUCT,
+            TARGET_KEY: self.target,
+            RUN_KEY: self.run,
+            EXPIRES_KEY: iso(self.expires),
+        }
+
+
+def is_ours(tags: Mapping[str, str]) -> bool:
+    """Tell whether this project made the resource. Nothing else may ever be deleted."""
+    return tags.get(PRODUCT_KEY) == PRODUCT
+
+
+def is_of_run(tags: Mapping[str, str], run: str) -> bool:
+    return is_ours(tags) and tags.get(RUN_KEY) == run
+
+
+def token(*parts: object) -> str:
+    """Return an idempotency token for ``parts``; ECS allows 64 ASCII characters."""
+    return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()

@@ -1,0 +1,126 @@
+"""What a connection says about an account, and the SDK configuration made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from ack_preload.domain.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from alibabacloud_tea_openapi.utils_models import Config
+
+CONN_TYPE = "alibaba_cloud"
+DEFAULT_CONN_ID = "alibabacloud_default"
+DEFAULT_SSH_CONN_ID = "ack_preload_ssh"
+PACKAGES_URL = "http://aliacs-k8s-{region}.oss-{region}-internal.aliyuncs.com"
+
+CONNECT_TIMEOUT_MS = 5_000
+READ_TIMEOUT_MS = 30_000  # creating a node pool answers late; the SDK's own 10 s is short
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account in one region, as its Airflow connection describes it.
+
+    Keys are looked for in login and password, then in the extras of the Alibaba provider; with
+    neither, the SDK's own chain decides (environment, OIDC, profile, RAM role of the instance).
+    """
+
+    conn_id: str
+    region: str
+    access_key_id: str | None = None
+    access_key_secret: str | None = field(default=None, repr=False)
+    security_token: str | None = field(default=None, repr=False)
+    ecs_endpoint: str | None = None
+    cs_endpoint: str | None = None
+    protocol: str = "https"
+    ca: str | None = None
+    packages_url: str = ""
+    ssh_conn_id: str = DEFAULT_SSH_CONN_ID
+    ssh_seed: str | None = field(default=None, repr=False)
+    poll_every_s: float | None = None
+
+    @classmethod
+    def get(cls, conn_id: str = DEFAULT_CONN_ID) -> Account:
+        """Read the connection; for tasks."""
+        return cls.from_connection(BaseHook.get_connection(conn_id))
+
+    @classmethod
+    async def aget(cls, conn_id: str = DEFAULT_CONN_ID) -> Account:
+        """Read the connection; for triggers, whose event loop :meth:`get` would block."""
+        return cls.from_connection(await BaseHook.aget_connection(conn_id))
+
+    @classmethod
+    def from_connection(cls, conn: Connection) -> Account:
+        """Read the connection's fields.
+
+        :raises InvalidInputError: naming the field and the mend.
+        """
+        extra: dict[str, Any] = conn.extra_dejson
+        region = extra.get("region") or extra.get("region_id")
+        if not region:
+            raise InvalidInputError(
+                f"connection {conn.conn_id} has no region; add the extra, such as cn-hangzhou"
+            )
+        return cls(
+            conn_id=conn.conn_id,
+            region=region,
+            access_key_id=conn.login or extra.get("access_key_id") or None,
+            access_key_secret=conn.password or extra.get("access_key_secret") or None,
+            security_token=extra.get("security_token") or None,
+            ecs_endpoint=extra.get("ecs_endpoint") or None,
+            cs_endpoint=extra.get("cs_endpoint") or None,
+            protocol=_protocol(conn.conn_id, extra.get("protocol") or "https"),
+            ca=extra.get("ca") or None,
+            packages_url=extra.get("packages_url") or PACKAGES_URL.format(region=region),
+            ssh_conn_id=extra.get("ssh_conn_id") or DEFAULT_SSH_CONN_ID,
+            ssh_seed=extra.get("ssh_seed") or None,
+            poll_every_s=_seconds(conn.conn_id, extra.get("poll_every_s")),
+        )
+
+    def config(self, endpoint: str | None) -> Config:
+        """Return the SDK's configuration; an ``endpoint`` is ``host[:port]``."""
+        from alibabacloud_tea_openapi.utils_models import Config
+
+        config = Config(
+            region_id=self.region,
+            endpoint=endpoint,
+            protocol=self.protocol,
+            ca=self.ca,
+            connect_timeout=CONNECT_TIMEOUT_MS,
+            read_timeout=READ_TIMEOUT_MS,
+            user_agent="ack-preload",
+        )
+        if self.access_key_id and self.access_key_secret:
+            config.access_key_id = self.access_key_id
+            config.access_key_secret = self.access_key_secret
+            config.security_token = self.security_token
+        else:
+            from alibabacloud_credentials.client import Client
+
+            config.credential = Client()
+        return config
+
+
+def _protocol(conn_id: str, value: str) -> str:
+    if value not in ("http", "https"):
+        raise InvalidInputError(f"connection {conn_id}: protocol is {value!r}; use http or https")
+    return value
+
+
+def _seconds(conn_id: str, value: Any) -> float | None:
+    if value in (None, ""):
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if seconds <= 0:
+        raise InvalidInputError(
+            f"connection {conn_id}: poll_every_s is {value!r}; use a number of seconds above 0"
+        )
+    return seconds

@@ -1,0 +1,145 @@
+"""What every operator here shares: idempotency tokens, deferring, reading the verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
+
+from ack_preload.domain.errors import (
+    CloudError,
+    InvalidInputError,
+    ResourceFailedError,
+    WaitTimeoutError,
+)
+from ack_preload.domain.tags import Ownership, expiry, run_tag, token
+from ack_preload.domain.waits import WAITS, Verdict
+from ack_preload.hooks.account import DEFAULT_CONN_ID, Account
+from ack_preload.triggers.state import StateTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+ERRORS = "ack_preload.domain.errors"
+
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception=f"{ERRORS}.ThrottledError", retry_delay=timedelta(minutes=2)),
+        RetryRule(exception=f"{ERRORS}.CloudUnavailableError", retry_delay=timedelta(minutes=1)),
+        RetryRule(exception=f"{ERRORS}.UnclearReplyError", retry_delay=timedelta(seconds=30)),
+        RetryRule(
+            exception=[
+                f"{ERRORS}.{name}"
+                for name in (
+                    "CloudError",
+                    "ForeignResourceError",
+                    "ImageProofError",
+                    "InvalidInputError",
+                    "ResourceFailedError",
+                )
+            ],
+            action=RetryAction.FAIL,
+            reason="the same call would fail again",
+        ),
+    ]
+)
+"""For ``default_args``. First match wins: the retryable cloud errors stand before their base."""
+
+LIFETIME = timedelta(hours=6)
+"""How long a resource of a run may live: a slow build with a full first snapshot, twice over."""
+
+
+class CloudOperator(BaseOperator):
+    """Start one cloud operation, then defer until its wait gives a verdict."""
+
+    template_fields: Sequence[str] = ("conn_id",)
+
+    def __init__(self, *, conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+
+    @cached_property
+    def account(self) -> Account:
+        return Account.get(self.conn_id)
+
+    def client_token(self, context: Context, salt: str = "") -> str:
+        """Return one token for all tries of a task instance.
+
+        ``max_tries`` is what a deliberate clear changes and a retry, a restart or a lost worker
+        does not. So a cleared task makes a resource of its own, and does not get back the one
+        that failed or was deleted for as long as the cloud remembers the token.
+        """
+        ti = context["ti"]
+        return token(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.max_tries, salt)
+
+    def run_tag(self, context: Context) -> str:
+        """Return the value of the run tag on everything that this DAG run makes."""
+        return run_tag(context["ti"].dag_id, context["ti"].run_id)
+
+    def ownership(self, context: Context, target: str, lifetime: timedelta = LIFETIME) -> Ownership:
+        """Return whose the resources of this run are; the same on every try."""
+        run = context["dag_run"]
+        started = run.start_date or run.logical_date or run.run_after
+        return Ownership(
+            target=target,
+            run=self.run_tag(context),
+            expires=expiry(started, lifetime, datetime.now(UTC)),
+        )
+
+    def wait_for(
+        self,
+        wait: str,
+        subject: Mapping[str, Any],
+        method_name: str = "resume",
+        within: timedelta | None = None,
+    ) -> NoReturn:
+        """Defer until ``subject`` satisfies ``wait``; ``method_name`` then gets the event."""
+        deadline = datetime.now(UTC) + (within or WAITS[wait].within)
+        self.defer(
+            trigger=StateTrigger(
+                wait=wait,
+                subject=dict(subject),
+                conn_id=self.conn_id,
+                deadline=deadline.isoformat(),
+                every_s=self.account.poll_every_s,
+            ),
+            method_name=method_name,
+        )
+
+    def read(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the detail of a wait that is done, or raise what its verdict means."""
+        detail: dict[str, Any] = dict(event.get("detail") or {})
+        what = f"{event['id']} is {event['state']}"
+        match Verdict(event["verdict"]):
+            case Verdict.DONE:
+                return detail
+            case Verdict.FAILED:
+                raise ResourceFailedError(
+                    f"{what}: {detail['error']}" if "error" in detail else what
+                )
+            case Verdict.REFUSED:
+                raise CloudError(
+                    detail["code"],
+                    f"{event['id']}: {detail['message']}",
+                    request_id=detail["request_id"],
+                )
+            case Verdict.PENDING:
+                raise WaitTimeoutError(f"{what} at the deadline; raise it, or look why it is slow")
+
+
+def as_mapping(field: str, value: Mapping[str, Any] | str) -> dict[str, Any]:
+    """Return a templated mapping: a dict as given, or the JSON that a template rendered.
+
+    :raises InvalidInputError: naming the field, for anything else.
+    """
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        found = None
+    if not isinstance(found, Mapping):
+        raise InvalidInputError(f"{field} is {value!r}; pass a mapping or its JSON")
+    return dict(found)

@@ -1,0 +1,140 @@
+"""The one trigger of this project: poll a state until its ``Wait`` gives a verdict.
+
+It has no ``on_kill`` on purpose. Airflow may call that for a triggerer that only stalled, and
+after a clear calls it when the new try already runs. What costs money is deleted by the
+teardown tasks of the DAG, which find it by its tags; a wait itself has nothing to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from ack_preload.domain.errors import (
+    CloudError,
+    CloudUnavailableError,
+    PreloadError,
+    ThrottledError,
+    UnclearReplyError,
+)
+from ack_preload.domain.waits import ABSENT, WAITS, Verdict
+from ack_preload.triggers.probes import PROBES, Observation, Probe, open_probe
+
+LONGEST_PAUSE = timedelta(seconds=60)
+"""After looks that failed the pause doubles, up to here or to the wait's own, if longer."""
+JITTER = 0.2
+"""Up to this share is added to each pause, so that mapped tasks do not poll in step."""
+
+
+class StateTrigger(BaseTrigger):
+    """Wait for ``subject`` to satisfy the wait called ``wait``.
+
+    :param subject: what the wait's probe needs to find the resource; plain values only.
+    :param deadline: ISO 8601, in UTC. A moment, not a duration: it survives a triggerer
+        restart, where a count of attempts would start again from zero.
+    :param every_s: pause between two looks; ``None`` takes the wait's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        wait: str,
+        subject: dict[str, Any],
+        conn_id: str,
+        deadline: str,
+        every_s: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.wait = wait
+        self.subject = subject
+        self.conn_id = conn_id
+        self.deadline = deadline
+        self.every_s = every_s
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "wait": self.wait,
+                "subject": self.subject,
+                "conn_id": self.conn_id,
+                "deadline": self.deadline,
+                "every_s": self.every_s,
+            },
+        )
+
+    @property
+    def resource(self) -> str:
+        """The name of what is waited for, as logs and errors say it."""
+        return str(self.subject.get(PROBES[self.wait].names, self.wait))
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        try:
+            async with open_probe(self.wait, self.conn_id) as probe:
+                yield await self._verdict(probe)
+        except CloudError as exc:
+            detail = {"code": exc.code, "message": exc.message, "request_id": exc.request_id}
+            yield self._event(Verdict.REFUSED, Observation(exc.code, detail))
+        except PreloadError as exc:
+            yield self._event(Verdict.FAILED, Observation("unwatchable", {"error": str(exc)}))
+
+    async def _verdict(self, probe: Probe) -> TriggerEvent:
+        wait, deadline = WAITS[self.wait], datetime.fromisoformat(self.deadline)
+        seen, missed, shown = False, 0, ""
+        while True:  # one look at least, even if the triggerer was down past the deadline
+            found, retry_after_s = await self._look(probe)
+            if found is None:
+                missed += 1
+                verdict, latest = Verdict.PENDING, Observation("unknown: no look succeeded")
+            else:
+                missed, latest = 0, found
+                verdict = wait.judge(found.state, seen=seen)
+                seen = seen or found.state != ABSENT
+                shown = self._show(found, shown)
+            left = deadline - datetime.now(UTC)
+            if verdict is not Verdict.PENDING or left <= timedelta():
+                return self._event(verdict, latest)
+            await asyncio.sleep(min(self._pause(missed, retry_after_s), left).total_seconds())
+
+    async def _look(self, probe: Probe) -> tuple[Observation | None, float]:
+        """Return what was seen, or ``None`` with the pause that the cloud asked for."""
+        try:
+            return await probe(self.subject), 0.0
+        except (ThrottledError, CloudUnavailableError) as exc:
+            self.log.warning("Could not look at %s, waiting on: %s", self.resource, exc)
+            return None, exc.retry_after_s or 0.0
+        except UnclearReplyError as exc:
+            self.log.warning("Could not look at %s, waiting on: %s", self.resource, exc)
+            return None, 0.0
+
+    def _show(self, found: Observation, shown: str) -> str:
+        """Log the state, or the progress, when it is news."""
+        match found.detail.get("progress"):
+            case {"done": done, "of": of, "bytes": size}:
+                line = f"progress: {done} of {of} images, {size} bytes"
+            case _:
+                line = f"{self.resource} is {found.state}"
+        if line != shown:
+            self.log.info("%s", line)
+        return line
+
+    def _pause(self, missed: int, retry_after_s: float) -> timedelta:
+        own = WAITS[self.wait].every if self.every_s is None else timedelta(seconds=self.every_s)
+        grown = min(own * 2 ** min(missed, 10), max(own, LONGEST_PAUSE))
+        pause = max(grown, timedelta(seconds=retry_after_s))
+        return pause * (1 + JITTER * random.random())  # noqa: S311  # spreads load, hides nothing
+
+    def _event(self, verdict: Verdict, seen: Observation) -> TriggerEvent:
+        return TriggerEvent(
+            {
+                "verdict": verdict.value,
+                "state": seen.state,
+                "id": self.resource,
+                "detail": seen.detail,
+            }
+        )
