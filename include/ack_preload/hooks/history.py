@@ -37,7 +37,7 @@ def store_url(connection: Connection) -> str:
 
     :raises InvalidInputError: for a connection type that is not a database we keep history in.
     """
-    from sqlalchemy import URL  # noqa: PLC0415  # not at DAG parse
+    from sqlalchemy import URL  # not at DAG parse
 
     driver = DRIVERS.get(connection.conn_type or "")
     if driver is None:
