@@ -1,0 +1,98 @@
+"""One change of an object, and a watcher's queue of the changes that concern it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from emulator.kube.resources import Obj
+from emulator.kube.selectors import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one write did. Objects in it are shared: never change them."""
+
+    version: int
+    kind: str  # ADDED, MODIFIED or DELETED
+    plural: str
+    obj: Obj
+    old: Obj | None
+
+    def seen_by(self, wanted: Selection) -> str | None:
+        """Return what this change is to a watcher: an object may enter or leave its selection."""
+        before = self.old is not None and wanted.matches(self.old)
+        now = self.kind != "DELETED" and wanted.matches(self.obj)
+        if before and now:
+            return "MODIFIED"
+        if now:
+            return "ADDED"
+        return "DELETED" if before else None
+
+
+class Subscription:
+    """An asynchronous iterator over changes; ended by ``end`` or by leaving its context."""
+
+    def __init__(
+        self,
+        plural: str,
+        wanted: Selection,
+        loop: asyncio.AbstractEventLoop,
+        forget: Callable[[Subscription], None],
+    ) -> None:
+        self.plural = plural
+        self.initial = 0  # objects that were there at the start
+        self.bookmark = 0  # the version up to which the first objects are complete
+        self._wanted = wanted
+        self._loop = loop
+        self._forget = forget
+        self._queue: asyncio.Queue[tuple[str, Obj] | None] = asyncio.Queue()
+
+    def offer(self, change: Change) -> None:
+        """Queue a change if it concerns this watcher. Callable from any thread."""
+        if change.plural == self.plural and (kind := change.seen_by(self._wanted)):
+            self.put(kind, change.obj)
+
+    def put(self, kind: str, obj: Obj) -> None:
+        self._send((kind, obj))
+
+    def end(self) -> None:
+        self._send(None)
+
+    def _send(self, item: tuple[str, Obj] | None) -> None:
+        with contextlib.suppress(RuntimeError):  # its loop is closed: nobody is left to tell
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+
+    async def first(self) -> AsyncIterator[tuple[str, Obj]]:
+        """Yield what was queued before the watch was handed out: the objects there at its start."""
+        for _ in range(self.initial):
+            if (item := await self.next()) is None:
+                return
+            yield item
+
+    async def next(self) -> tuple[str, Obj] | None:
+        """Return the next change, or nothing once the watch has ended."""
+        return await self._queue.get()
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> tuple[str, Obj]:
+        item = await self.next()
+        if item is None:
+            raise StopAsyncIteration
+        return item
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._forget(self)

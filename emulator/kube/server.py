@@ -1,0 +1,40 @@
+"""Serve an API server over TLS on sockets that someone else has opened."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+
+from emulator.kube.pki import Pki
+
+_LAST_REQUESTS_S = 2  # how long a stop waits for requests under way; watches are ended before
+
+
+class KubeServer(uvicorn.Server):
+    """A uvicorn server that leaves signals to the process it is part of."""
+
+    def __init__(self, app: Starlette, pki: Pki) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                ssl_certfile=str(pki.cert_file),
+                ssl_keyfile=str(pki.key_file),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_LAST_REQUESTS_S,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def serve_on(self, sockets: list[socket.socket]) -> None:
+        """Answer on all sockets until ``should_exit`` is set."""
+        await self.serve(sockets=sockets)
