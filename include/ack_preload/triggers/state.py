@@ -49,7 +49,7 @@ class StateTrigger(BaseTrigger):
         deadline: str,
         every_s: float | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own lacks annotations
         self.wait = wait
         self.subject = subject
         self.conn_id = conn_id
@@ -127,7 +127,8 @@ class StateTrigger(BaseTrigger):
         own = WAITS[self.wait].every if self.every_s is None else timedelta(seconds=self.every_s)
         grown = min(own * 2 ** min(missed, 10), max(own, LONGEST_PAUSE))
         pause = max(grown, timedelta(seconds=retry_after_s))
-        return pause * (1 + JITTER * random.random())  # noqa: S311  # spreads load, hides nothing
+        spread = random.uniform(1, 1 + JITTER)  # noqa: S311  # spreads load, hides nothing
+        return timedelta(seconds=pause.total_seconds() * spread)
 
     def _event(self, verdict: Verdict, seen: Observation) -> TriggerEvent:
         return TriggerEvent(

@@ -1,0 +1,58 @@
+"""What the hooks of ECS and ACK share: one account, one client, one way to send a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, ClassVar, Self, TypeVar
+
+from airflow.sdk import BaseHook
+
+from ack_preload.hooks.account import CONN_TYPE, DEFAULT_CONN_ID, Account
+from ack_preload.hooks.calls import send
+
+T = TypeVar("T")
+
+
+class CloudHook(BaseHook):
+    """Building one costs nothing: connection and client are made on first use.
+
+    In a trigger make it with :meth:`aopen`, which reads the connection without blocking the
+    event loop; then only its ``async`` methods are to be called.
+    """
+
+    conn_name_attr: ClassVar[str] = "conn_id"
+    default_conn_name: ClassVar[str] = DEFAULT_CONN_ID
+    conn_type: ClassVar[str] = CONN_TYPE
+    hook_name: ClassVar[str] = "Alibaba Cloud"
+
+    def __init__(self, conn_id: str = DEFAULT_CONN_ID, *, account: Account | None = None) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+        self._account = account
+
+    @classmethod
+    async def aopen(cls, conn_id: str = DEFAULT_CONN_ID) -> Self:
+        """Read the connection without blocking and return the hook."""
+        return cls(conn_id, account=await Account.aget(conn_id))
+
+    @cached_property
+    def account(self) -> Account:
+        return self._account or Account.get(self.conn_id)
+
+    def _send(self, action: str, request: Callable[[], T]) -> T | None:
+        """Send a call; ``None`` when the cloud says that it is so already."""
+        return send(action, request, pace_s=self.account.poll_every_s or 1.0)
+
+    def _read(self, action: str, request: Callable[[], T]) -> T:
+        """Send a call that always has an answer."""
+        answer = self._send(action, request)
+        if answer is None:
+            raise AssertionError(f"{action} is not in the table as a call that can be done already")
+        return answer
+
+
+def plain(body: Any) -> dict[str, Any]:
+    """Return an SDK body as the plain dict that came over the wire."""
+    found: dict[str, Any] = body.to_map()
+    return found
