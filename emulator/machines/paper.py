@@ -1,0 +1,229 @@
+"""Paper machines: folders instead of virtual machines, for any platform and without root.
+
+Real: SSH with keys, bash, the remote scripts, files and their hashes, HTTP downloads from loopback.
+On paper: disks and mounts (folders and links), containerd and its images, packages, time.
+See ``docs/paper.md``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shlex
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulator.machines import paper_content
+from emulator.machines.base import MachineError, MachineSpec
+from emulator.machines.paper_machine import Ground, PaperMachine
+from emulator.machines.paper_ssh import WRAPPED, host_tools
+from emulator.machines.paper_tools import main as tools_main
+from emulator.machines.paper_tools.images import BLOBS
+from emulator.machines.paper_tools.machine import PaperDisk
+
+if TYPE_CHECKING:
+    from emulator.clock import Clock
+    from emulator.settings import Settings
+
+SSH_PORT = 2222  # root is needed for 22
+NETWORK = "127.77"
+FIRST_HOST, LAST_HOST = 10, 250
+RUNTIME_VERSION = "1.6.20"
+TOOLS = Path(tools_main.__file__).parent
+
+
+class PaperMachines:
+    """Implements ``Machines`` in one folder, ``STATE/paper``, that a new emulator empties.
+
+    :param kube: the ``KubeStore`` of the cluster that nodes join; ``None`` without nodes.
+    """
+
+    kind = "paper"
+    ssh_user = "root"
+    ssh_port = SSH_PORT
+
+    def __init__(self, settings: Settings, clock: Clock, kube: Any, state_dir: Path) -> None:
+        self._folder = Path(state_dir).resolve() / "paper"
+        self._ground = Ground(
+            folder=self._folder,
+            tools=self._folder / "tools",
+            settings=settings,
+            clock=clock,
+            kube=kube,
+            runtime_version=RUNTIME_VERSION,
+            ssh_port=SSH_PORT,
+        )
+        self._content = paper_content.ContentServer(self._ground.catalogue)
+        self._addresses: dict[str, str] = {}
+        self._machines: dict[str, PaperMachine] = {}
+        self._claim: socket.socket | None = None
+        self.gateway_ip = ""
+        self.registry = ""
+        self.packages_url = ""
+
+    async def open(self) -> None:
+        """Claim a network of this host, lay out the tools, serve images and packages."""
+        if self._folder.exists():
+            await asyncio.to_thread(shutil.rmtree, self._folder)
+        for name in ("disks", "snapshots", "machines"):
+            (self._folder / name).mkdir(parents=True)
+        write_tools(self._ground.tools)
+        self._claim, self.gateway_ip = claim_network()
+        self.registry = self._content.open()
+        self.packages_url = f"http://{self.registry}"
+        scale = self._ground.settings.content_scale
+        paper_content.write_catalogue(self._ground.catalogue, self.registry, scale)
+
+    async def close(self) -> None:
+        for machine in list(self._machines.values()):
+            await machine.stop(force=True)
+        self._machines.clear()
+        await asyncio.to_thread(self._content.close)
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
+
+    def listen(self, port: int) -> socket.socket:
+        return _listen(self.gateway_ip, port)
+
+    def runtime_version(self) -> str:
+        return RUNTIME_VERSION
+
+    def system_images(self) -> tuple[str, ...]:
+        return paper_content.system_images(self.registry)
+
+    def workload_image(self) -> str:
+        return paper_content.workload_image(self.registry)
+
+    # -- machines
+
+    def reserve_ip(self, machine_id: str) -> str:
+        if machine_id not in self._addresses:
+            taken = set(self._addresses.values())
+            prefix = self.gateway_ip.rpartition(".")[0]
+            free = (f"{prefix}.{host}" for host in range(FIRST_HOST, LAST_HOST))
+            address = next((each for each in free if each not in taken), None)
+            if address is None:
+                raise MachineError(f"{machine_id}: no address left in {prefix}.0/24")
+            self._addresses[machine_id] = address
+        return self._addresses[machine_id]
+
+    def machine(self, spec: MachineSpec) -> PaperMachine:
+        machine = PaperMachine(spec, self._ground, gone=self._forget)
+        self._machines[spec.machine_id] = machine
+        return machine
+
+    def _forget(self, machine_id: str) -> None:
+        self._machines.pop(machine_id, None)
+        self._addresses.pop(machine_id, None)
+
+    # -- disks and snapshots
+
+    async def create_disk(
+        self, disk_id: str, size_gib: int, *, snapshot_id: str | None = None
+    ) -> None:
+        folder = self._ground.disk(disk_id)
+        if folder.exists():
+            raise MachineError(f"disk {disk_id} exists already")
+        if snapshot_id is None:
+            PaperDisk.create(folder, size_gib)
+            return
+        await asyncio.to_thread(shutil.copytree, self._snapshot(snapshot_id), folder, symlinks=True)
+        PaperDisk(folder).update(size_gib=size_gib)
+
+    async def delete_disk(self, disk_id: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._disk(disk_id))
+
+    async def create_snapshot(self, snapshot_id: str, disk_id: str) -> int:
+        """Copy the disk as it is now.
+
+        A disk that is still mounted loses what was not yet written, as real ones do: the
+        content files of its images become empty, while the image table lists them all.
+        """
+        target = self._folder / "snapshots" / snapshot_id
+        await asyncio.to_thread(shutil.copytree, self._disk(disk_id), target, symlinks=True)
+        if self._is_mounted(disk_id):
+            for blob in target.glob(f"files/*/{BLOBS}/*"):
+                blob.write_bytes(b"")
+        return sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._snapshot(snapshot_id))
+
+    def _is_mounted(self, disk_id: str) -> bool:
+        return any(
+            mount["disk"] == disk_id
+            for machine in self._machines.values()
+            if machine.root.path.exists()
+            for mount in machine.root.mounts()
+        )
+
+    def _disk(self, disk_id: str) -> Path:
+        return _existing(self._ground.disk(disk_id), f"disk {disk_id}")
+
+    def _snapshot(self, snapshot_id: str) -> Path:
+        return _existing(self._folder / "snapshots" / snapshot_id, f"snapshot {snapshot_id}")
+
+
+def _existing(folder: Path, what: str) -> Path:
+    if not folder.is_dir():
+        raise MachineError(f"{what} does not exist")
+    return folder
+
+
+def claim_network() -> tuple[socket.socket, str]:
+    """Take the first free /24 of 127.77.0.0/16; held by a socket for as long as it is open.
+
+    :raises MachineError: where loopback has no such addresses (macOS), or all are taken.
+    """
+    problem: OSError | None = None
+    for number in range(256):
+        address = f"{NETWORK}.{number}.1"
+        try:
+            return _listen(address, SSH_PORT), address
+        except OSError as exc:
+            problem = exc
+            if exc.errno != errno.EADDRINUSE:
+                break
+    raise MachineError(
+        f"no network for paper machines in {NETWORK}.0.0/16: {problem}; on macOS give loopback "
+        f"the addresses first: sudo ifconfig lo0 alias {NETWORK}.0.1 (and .10, .11 ...)"
+    )
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def write_tools(folder: Path) -> None:
+    """Write the programs of all machines: stand-ins, wrapped ones, and links to harmless ones."""
+    groups = {"bin": tools_main.BASE, "runtime": tools_main.RUNTIME, **tools_main.PACKAGES}
+    for group, tools in groups.items():
+        (folder / group).mkdir(parents=True)
+        for name in tools:
+            _write_program(
+                folder / group / name, sys.executable, "-I", "-S", TOOLS / "main.py", name
+            )
+    for name, path in host_tools().items():
+        (folder / "bin" / name).symlink_to(path)
+    bash = shutil.which("bash") or "/bin/bash"
+    for name in WRAPPED:
+        if host_path := shutil.which(name):
+            _write_program(folder / "bin" / name, bash, TOOLS / "wrap.sh", host_path)
+
+
+def _write_program(path: Path, *command: str | Path) -> None:
+    words = shlex.join(str(word) for word in command)
+    path.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    path.chmod(0o755)

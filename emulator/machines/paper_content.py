@@ -1,0 +1,184 @@
+"""What paper machines pull and download: a catalogue, and a small registry and file server.
+
+Image contents are a few bytes with real hashes; the sizes that tools report are those that the
+images have on real machines, estimated. Served over HTTP on loopback, read only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from emulator.content.catalogue import (
+    IMAGES,
+    KUBELET_PACKAGE,
+    PACKAGE_BINARIES_MIB,
+    SYSTEM_IMAGES,
+    WORKLOAD_IMAGE,
+    Image,
+)
+
+MEDIA = "application/vnd.docker.distribution.manifest.v2+json"
+CONFIG_MEDIA = "application/vnd.docker.container.image.v1+json"
+LAYER_MEDIA = "application/vnd.docker.image.rootfs.diff.tar"
+MIB = 2**20
+PAUSE_BYTES = 300_000
+# Rough share that compression leaves, by kind of content: see the layers of the catalogue.
+SOURCE, LIBRARY, WEIGHTS = 0.33, 0.5, 1.0
+
+
+def digest_of(content: bytes | str) -> str:
+    data = content.encode() if isinstance(content, str) else content
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def catalogue_entry(registry: str, name: str, layers: tuple[str, ...], size: int) -> dict[str, Any]:
+    """Return the entry of an image; the same name and layers give the same digests everywhere."""
+    bodies = [f"paper layer {layer}\n" for layer in layers]
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Labels": {"paper": name}},
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(body) for body in bodies]},
+        }
+    )
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": MEDIA,
+            "config": _descriptor(CONFIG_MEDIA, config),
+            "layers": [_descriptor(LAYER_MEDIA, body) for body in bodies],
+        }
+    )
+    return {
+        "reference": f"{registry}/{name}",
+        "digest": digest_of(manifest),
+        "size": size,
+        "config": digest_of(config),
+        "blobs": {digest_of(text): text for text in (manifest, config, *bodies)},
+    }
+
+
+def _descriptor(media: str, text: str) -> dict[str, Any]:
+    return {"mediaType": media, "digest": digest_of(text), "size": len(text)}
+
+
+def _entry(registry: str, image: Image, scale: float) -> dict[str, Any]:
+    mib = sum(
+        layer.source_mib * SOURCE + layer.library_mib * LIBRARY + layer.weights_mib * WEIGHTS
+        for layer in image.layers
+    )
+    layers = tuple(layer.name for layer in image.layers) or ("pause",)
+    size = int(mib * MIB * scale) or PAUSE_BYTES
+    return catalogue_entry(registry, image.reference, layers, size)
+
+
+def write_catalogue(path: Path, registry: str, scale: float) -> None:
+    entries = [_entry(registry, image, scale) for image in IMAGES]
+    path.write_text(json.dumps({"images": entries}, indent=1))
+
+
+def system_images(registry: str) -> tuple[str, ...]:
+    return tuple(f"{registry}/{image.reference}" for image in SYSTEM_IMAGES)
+
+
+def workload_image(registry: str) -> str:
+    return f"{registry}/{WORKLOAD_IMAGE}"
+
+
+def kubelet_package() -> bytes:
+    """Return a package with the names of the real one in it, and next to no contents."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name in PACKAGE_BINARIES_MIB:
+            body = f"paper {name}\n".encode()
+            member = tarfile.TarInfo(f"pkg/kubernetes/bin/{name}")
+            member.size, member.mode = len(body), 0o755
+            archive.addfile(member, io.BytesIO(body))
+    return packed.getvalue()
+
+
+class ContentServer:
+    """Serve the catalogue as a registry, and the kubelet package, on a loopback port."""
+
+    def __init__(self, catalogue: Path) -> None:
+        self._catalogue = catalogue
+        self._server: ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> str:
+        """Listen on a free port of loopback and return ``host:port``."""
+        catalogue, package = self._catalogue, kubelet_package()
+
+        class Handler(_Handler):
+            def found(self, path: str) -> tuple[str, bytes] | None:
+                if path == f"/{KUBELET_PACKAGE}":
+                    return "application/gzip", package
+                return registry_answer(catalogue, path)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="paper-content")
+        self._thread.start()
+        return f"127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server = self._thread = None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def found(self, path: str) -> tuple[str, bytes] | None:
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Stay quiet: the emulator's stdout and stderr are its own."""
+
+    def _answer(self, *, with_body: bool) -> None:
+        answer = self.found(self.path.partition("?")[0])
+        status = HTTPStatus.OK if answer else HTTPStatus.NOT_FOUND
+        media, body = answer or ("application/json", b'{"errors":[{"code":"NOT_FOUND"}]}')
+        self.send_response(status)
+        self.send_header("Content-Type", media)
+        self.send_header("Content-Length", str(len(body)))
+        if media == MEDIA:
+            self.send_header("Docker-Content-Digest", digest_of(body))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+
+def registry_answer(catalogue: Path, path: str) -> tuple[str, bytes] | None:
+    """Answer ``/v2/``, ``/v2/REPOSITORY/manifests/REFERENCE`` and ``.../blobs/DIGEST``."""
+    if path in ("/v2", "/v2/"):
+        return "application/json", b"{}"
+    head, _, wanted = path.rpartition("/")
+    repository, _, kind = head.removeprefix("/v2/").rpartition("/")
+    for entry in json.loads(catalogue.read_text())["images"]:
+        name, _, tag = entry["reference"].partition("/")[2].rpartition(":")
+        if name != repository:
+            continue
+        if kind == "manifests" and wanted in (tag, entry["digest"]):
+            return MEDIA, entry["blobs"][entry["digest"]].encode()
+        if kind == "blobs" and wanted in entry["blobs"]:
+            return "application/octet-stream", entry["blobs"][wanted].encode()
+    return None

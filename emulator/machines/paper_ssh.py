@@ -1,0 +1,187 @@
+"""SSH to a paper machine: key login of root only, each command run by bash in its folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emulator.machines.base import MachineError
+from emulator.machines.paper_tools import sandbox
+
+if TYPE_CHECKING:
+    import asyncssh
+
+CHUNK = 64 * 1024
+MIN_EXIT = 0
+SIGNALLED = 128  # what a shell adds to a signal number
+
+
+@dataclass(slots=True)
+class Shell:
+    """How to run a command on one machine: confined, with nothing but its own tools."""
+
+    root: Path
+    tools: Path
+    writable: tuple[Path, ...]
+    sessions: set[int] = field(default_factory=set)
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self.root / 'usr/local/bin'}:{self.root / 'usr/bin'}:{self.tools / 'bin'}",
+            "HOME": str(self.root / "root"),
+            "TMPDIR": str(self.root / "tmp"),
+            "USER": "root",
+            "LANG": "C.UTF-8",
+            "ACK_PRELOAD_ROOT": str(self.root),
+        }
+
+    async def run(self, command: str) -> asyncio.subprocess.Process:
+        """Start a command line; the caller feeds and reads its streams."""
+        confine = [sys.executable, "-I", "-S", sandbox.__file__, *map(str, self.writable), "--"]
+        process = await asyncio.create_subprocess_exec(
+            *confine,
+            shutil.which("bash") or "/bin/bash",
+            "--noprofile",
+            "--norc",
+            "-c",
+            command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=self.root / "root",
+            env=self.environment(),
+            start_new_session=True,
+        )
+        self.sessions.add(process.pid)
+        return process
+
+
+class SshServer:
+    """The listener of one machine. Its host key stays the same as long as the machine exists."""
+
+    def __init__(self, shell: Shell, authorized_keys: tuple[str, ...]) -> None:
+        import asyncssh  # noqa: PLC0415  # 0.2 s; not every emulator has paper machines
+
+        self._shell = shell
+        self._key = asyncssh.generate_private_key("ssh-ed25519")
+        try:
+            self._authorized = asyncssh.import_authorized_keys("\n".join(authorized_keys))
+        except (asyncssh.KeyImportError, ValueError) as exc:
+            raise MachineError(f"an authorized key cannot be read: {exc}") from None
+        self._listener: asyncssh.SSHAcceptor | None = None
+        self._connections: set[asyncssh.SSHServerConnection] = set()
+
+    @property
+    def host_key(self) -> str:
+        """Return the public host key as ``known_hosts`` writes it, without the host."""
+        return self._key.export_public_key().decode().strip()
+
+    async def open(self, address: str, port: int) -> None:
+        """Listen.
+
+        :raises MachineError: where the address cannot be had, as 127.77.0.0/16 on macOS.
+        """
+        import asyncssh  # noqa: PLC0415
+
+        server = self
+
+        class Login(asyncssh.SSHServer):
+            def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+                self._conn = conn
+                server._connections.add(conn)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                server._connections.discard(self._conn)
+
+            def begin_auth(self, username: str) -> bool:
+                if username == "root":
+                    self._conn.set_authorized_keys(server._authorized)
+                return True
+
+        try:
+            self._listener = await asyncssh.listen(
+                address,
+                port,
+                server_factory=Login,
+                server_host_keys=[self._key],
+                process_factory=self._serve,
+                encoding=None,
+                allow_scp=False,
+                agent_forwarding=False,
+            )
+        except OSError as exc:
+            raise MachineError(
+                f"SSH of a paper machine cannot listen on {address}:{port}: {exc}; on macOS run "
+                f"`sudo ifconfig lo0 alias {address}` first, elsewhere free the port"
+            ) from exc
+
+    async def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            await self._listener.wait_closed()
+            self._listener = None
+        for connection in list(self._connections):
+            connection.abort()
+        self._connections.clear()
+
+    async def _serve(self, session: asyncssh.SSHServerProcess[bytes]) -> None:
+        process = await self._shell.run(session.command or "exec bash -s")
+        feed = asyncio.create_task(_feed(session, process))
+        await asyncio.gather(
+            _pump(process.stdout, session.stdout), _pump(process.stderr, session.stderr)
+        )
+        code = await process.wait()
+        feed.cancel()
+        session.exit(code if code >= MIN_EXIT else SIGNALLED - code)
+
+
+async def _feed(
+    session: asyncssh.SSHServerProcess[bytes], process: asyncio.subprocess.Process
+) -> None:
+    """Pass the client's input on; a program that does not read it is no error."""
+    assert process.stdin is not None  # noqa: S101  # a pipe was asked for
+    try:
+        while chunk := await session.stdin.read(CHUNK):
+            process.stdin.write(chunk)
+            await process.stdin.drain()
+    except (OSError, asyncio.IncompleteReadError):
+        pass
+    finally:
+        process.stdin.close()
+
+
+async def _pump(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter[bytes]) -> None:
+    """Pass output on until it ends; when the client is gone, read on so that nothing blocks."""
+    assert source is not None  # noqa: S101  # a pipe was asked for
+    is_open = True
+    while chunk := await source.read(CHUNK):
+        if is_open:
+            try:
+                target.write(chunk)
+                await target.drain()
+            except OSError:
+                is_open = False
+
+
+def host_tools() -> dict[str, str]:
+    """Return the host's programs that a paper machine may use, by name, with their paths."""
+    found = {name: shutil.which(name, path=os.defpath + ":/usr/local/bin") for name in HARMLESS}
+    return {name: path for name, path in found.items() if path}
+
+
+HARMLESS = (
+    *("awk", "basename", "bash", "cat", "comm", "cut", "date", "diff", "dirname", "env", "expr"),
+    *("false", "grep", "gzip", "head", "id", "ls", "nohup", "nproc", "od", "printf", "readlink"),
+    *("realpath", "sed", "seq", "sh", "sha256sum", "sleep", "sort", "stat", "tail", "test"),
+    *("timeout", "tr", "true", "uname", "uniq", "wc", "xargs"),
+)
+# They change files: absolute paths among their arguments are moved into the machine.
+WRAPPED = (
+    *("chmod", "chown", "cp", "find", "install", "ln", "mkdir", "mktemp", "mv", "rm", "rmdir"),
+    *("tar", "tee", "touch", "truncate"),
+)

@@ -1,0 +1,1 @@
+"""Stand-ins for the programs of a machine, run as processes of their own on paper machines."""

@@ -1,0 +1,154 @@
+"""``crictl`` and ``ctr`` as far as an image list, a build and a proof need them.
+
+Output and error texts follow cri-tools 1.32 and containerd 1.6, from their sources; they were not
+compared with recordings.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from emulator.machines.paper_tools.images import ImageStore, Name, look_up
+from emulator.machines.paper_tools.machine import PaperRoot, ToolError
+
+SOCKET = "/run/containerd/containerd.sock"
+COLUMNS = ("IMAGE", "TAG", "IMAGE ID", "SIZE")
+MIN_WIDTH, PADDING = 20, 3  # of the Go tabwriter in cri-tools
+SHORT_ID = 13
+NONE = "<none>"
+
+
+def crictl(root: PaperRoot, arguments: list[str]) -> int:
+    """Run ``crictl COMMAND``."""
+    match _without_globals(arguments, ("-r", "--runtime-endpoint", "-i", "--image-endpoint")):
+        case ["images" | "image" | "img" | "ls", *options]:
+            _running(root)
+            return _images(ImageStore.of(root), options)
+        case ["pull", *_, reference]:
+            _running(root)
+            _pull(root, reference)
+            print(f"Image is up to date for {_id_of(root, reference)}")
+        case ["rmi", *references]:
+            _running(root)
+            for reference in references:
+                if not ImageStore.of(root).remove(reference):
+                    raise ToolError(f'E rmi: no such image "{reference}"')
+                print(f"Deleted: {reference}")
+        case ["version" | "info", *_]:
+            _running(root)
+            print(f"Version:  0.1.0\nRuntimeName:  containerd\nRuntimeVersion:  {_version(root)}")
+        case other:
+            raise ToolError(f"crictl on a paper machine does not know: {' '.join(other)}", 2)
+    return 0
+
+
+def ctr(root: PaperRoot, arguments: list[str]) -> int:
+    """Run ``ctr COMMAND``; the only namespace with anything in it is the kubelet's."""
+    globals_ = ("-n", "--namespace", "-a", "--address", "--timeout", "--connect-timeout")
+    match _without_globals(arguments, globals_):
+        case ["version"]:
+            _running(root)
+            print(f"Client:\n  Version:  {_version(root)}\n\nServer:\n  Version:  {_version(root)}")
+        case ["images" | "image" | "i", command, *rest]:
+            _running(root)
+            _ctr_images(root, command, rest)
+        case other:
+            raise ToolError(f"ctr on a paper machine does not know: {' '.join(other)}", 2)
+    return 0
+
+
+def _ctr_images(root: PaperRoot, command: str, rest: list[str]) -> None:
+    words = [word for word in rest if not word.startswith("-")]
+    match command, words:
+        case (("ls" | "list"), _):
+            names = [n for facts in ImageStore.of(root).images().values() for n in facts["names"]]
+            print("\n".join(sorted(names)))
+        case "pull", [reference]:
+            _pull(root, reference)
+            print("done")
+        case "tag", [source, target]:
+            ImageStore.of(root).tag(source, target)
+            print(target)
+        case _:
+            raise ToolError(f"ctr images on a paper machine does not know: {command}", 2)
+
+
+def _without_globals(arguments: list[str], valued: tuple[str, ...]) -> list[str]:
+    rest = list(arguments)
+    while rest and rest[0].startswith("-"):
+        rest = rest[2:] if rest[0] in valued else rest[1:]
+    return rest
+
+
+def _running(root: PaperRoot) -> None:
+    if not root.is_active("containerd"):
+        raise ToolError(
+            'FATA[0000] validate service connection: connection error: desc = "transport: Error '
+            f'while dialing: dial unix {SOCKET}: connect: no such file or directory"'
+        )
+
+
+def _version(root: PaperRoot) -> str:
+    return str(root.facts()["containerd"])
+
+
+def _pull(root: PaperRoot, reference: str) -> None:
+    name = Name.parse(reference).canonical
+    pulling = f'failed to pull and unpack image "{name}": failed to resolve reference "{name}"'
+    try:
+        catalogued = look_up(Path(root.facts()["catalogue"]), reference)
+    except ToolError as exc:
+        raise ToolError(
+            "FATA[0000] pulling image: rpc error: code = Unknown desc = "
+            f"{pulling}: failed to do request: {exc}"
+        ) from None
+    if catalogued is None:
+        raise ToolError(
+            f"FATA[0000] pulling image: rpc error: code = NotFound desc = {pulling}: "
+            f"{name}: not found"
+        )
+    ImageStore.of(root).add(reference, catalogued)
+
+
+def _id_of(root: PaperRoot, reference: str) -> str:
+    found = ImageStore.of(root).find(reference)
+    return found[0] if found else NONE
+
+
+def _images(store: ImageStore, options: list[str]) -> int:
+    listed = store.crictl_json()
+    if "json" in options:
+        print(json.dumps({"images": listed}, indent=2))
+    elif {"-q", "--quiet"} & set(options):
+        print("".join(f"{image['id']}\n" for image in listed), end="")
+    else:
+        print(table(listed, no_trunc="--no-trunc" in options), end="")
+    return 0
+
+
+def table(images: list[dict[str, Any]], *, no_trunc: bool) -> str:
+    """Return the table of ``crictl images``: one row a tag, ``<none>`` for what has none."""
+    rows = [COLUMNS]
+    for image in images:
+        digests = image["repoDigests"]
+        repository = digests[0].partition("@")[0] if digests else NONE
+        short = image["id"].removeprefix("sha256:")[:SHORT_ID]
+        shown = image["id"] if no_trunc else short
+        for tag in image["repoTags"] or [f"{repository}:{NONE}"]:
+            name, _, label = tag.rpartition(":")
+            rows.append((name, label, shown, human_size(int(image["size"]))))
+    widths = [max(MIN_WIDTH, *(len(row[i]) + PADDING for row in rows)) for i in range(3)]
+    return "".join(
+        "".join(row[i].ljust(widths[i]) for i in range(3)) + row[3] + "\n" for row in rows
+    )
+
+
+def human_size(size: float) -> str:
+    """Return a size as Go's ``units.HumanSizeWithPrecision(size, 3)``: ``820MB``."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":  # noqa: PLR2004  # decimal prefixes
+            return f"{size:.3g}{unit}"
+        size /= 1000
+    raise AssertionError("unreachable")  # pragma: no cover

@@ -1,0 +1,59 @@
+"""One entry for all stand-ins: ``main.py TOOL [ARGUMENT...]``, inside a paper machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+if __name__ == "__main__":  # started by path, isolated from the environment of the emulator
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from emulator.machines.paper_tools import crictl, disks, system
+from emulator.machines.paper_tools.machine import PaperRoot, ToolError
+
+Tool = Callable[[PaperRoot, list[str]], int]
+
+# Present from the first boot; containerd and its clients are installed (or belong to a node).
+BASE: dict[str, Tool] = {
+    "mkfs.ext4": disks.mkfs,
+    "blkid": disks.blkid,
+    "mount": disks.mount,
+    "umount": disks.umount,
+    "mountpoint": disks.mountpoint,
+    "findmnt": disks.findmnt,
+    "e2fsck": disks.e2fsck,
+    "fstrim": disks.fstrim,
+    "fdisk": disks.fdisk,
+    "sync": system.nothing,
+    "udevadm": system.nothing,
+    "systemctl": system.systemctl,
+    "curl": system.curl,
+    "wget": system.wget,
+}
+RUNTIME: dict[str, Tool] = {
+    "containerd": system.containerd,
+    "ctr": crictl.ctr,
+    "crictl": crictl.crictl,
+}
+# A machine has one of the two package managers, as its distribution has.
+PACKAGES: dict[str, dict[str, Tool]] = {
+    "yum": {"yum": system.yum},
+    "apt": {"apt-get": system.apt_get, "apt-cache": system.apt_cache},
+}
+TOOLS = BASE | RUNTIME | PACKAGES["yum"] | PACKAGES["apt"]
+
+
+def main(name: str, arguments: list[str]) -> int:
+    try:
+        return TOOLS[name](PaperRoot.from_environment(), arguments)
+    except ToolError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return exc.code
+    except OSError as exc:  # outside the machine's folder, most likely: see sandbox.py
+        sys.stderr.write(f"{name}: {exc.filename}: {exc.strerror}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
