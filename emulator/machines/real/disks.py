@@ -1,0 +1,149 @@
+"""Disks and snapshots: sparse files on a store that clones them without copying."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from pathlib import Path
+
+from emulator.machines.base import MachineError
+from emulator.machines.real import loops
+from emulator.machines.real.commands import run
+from emulator.machines.real.mounts import mounted, unmount
+
+log = logging.getLogger(__name__)
+
+GIB = 1 << 30
+BLOCK = 512  # unit of st_blocks, whatever the file system's own block size
+
+# The store is sparse too. It may claim this share of what is free, so that a full store says
+# "no space" to one machine before it fills the host's own disk.
+SHARE_OF_FREE = 0.9
+SMALLEST_STORE = 2 * GIB  # below it not even one small machine fits
+
+
+class DiskStore:
+    """A loop-backed XFS in the state folder, which clones a 40 GiB disk in some 15 ms.
+
+    Where the host gives no loop device or has no XFS, a plain folder: clones are copies then,
+    unless the host's own file system can share blocks.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shares_blocks = False
+        self._image = folder.with_name(folder.name + ".xfs")
+
+    def open(self) -> None:
+        """Make the store, empty.
+
+        :raises MachineError: when the host's disk is too full for any machine.
+        """
+        free = shutil.disk_usage(self.folder.parent).free
+        if free < SMALLEST_STORE:
+            raise MachineError(
+                f"{self.folder.parent} has {free // GIB} GiB free and machines need at least "
+                f"{SMALLEST_STORE // GIB} GiB; free some, or put --state on another disk"
+            )
+        self.folder.mkdir()
+        try:
+            self._mount_xfs(int(free * SHARE_OF_FREE))
+            self.shares_blocks = True
+        except MachineError as error:
+            log.warning("no XFS store, so snapshots are full copies and slow: %s", error)
+            self._image.unlink(missing_ok=True)
+        for kind in ("disks", "snapshots", "machines"):
+            (self.folder / kind).mkdir()
+
+    def _mount_xfs(self, size: int) -> None:
+        with self._image.open("wb") as image:
+            image.truncate(size)
+        run("mkfs.xfs", "-q", "-m", "reflink=1", self._image)
+        loop = loops.attach(self._image)
+        try:
+            # discard: what is deleted here is given back to the host's disk.
+            run("mount", "-t", "xfs", "-o", "noatime,discard", loop.device, self.folder)
+        except MachineError:
+            loops.detach(loop.device)
+            raise
+
+    def exists(self) -> bool:
+        return self.folder.exists() or self._image.exists()
+
+    def close(self) -> None:
+        """Remove the store with everything on it."""
+        if any(mount.point == self.folder for mount in mounted()):
+            unmount(self.folder)
+        for device in loops.under(self._image):
+            loops.detach(device)
+        self._image.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def disk(self, disk_id: str) -> Path:
+        return self.folder / "disks" / _plain(disk_id)
+
+    def snapshot(self, snapshot_id: str) -> Path:
+        return self.folder / "snapshots" / _plain(snapshot_id)
+
+    def machine(self, machine_id: str) -> Path:
+        return self.folder / "machines" / _plain(machine_id)
+
+    def create_disk(self, disk_id: str, size_gib: int, snapshot_id: str | None) -> None:
+        disk = self.disk(disk_id)
+        if disk.exists():
+            raise MachineError(f"disk {disk_id} exists already")
+        size = size_gib * GIB
+        if snapshot_id is None:
+            with disk.open("wb") as file:
+                file.truncate(size)
+            return
+        source = self._existing(self.snapshot(snapshot_id))
+        if size < source.stat().st_size:
+            needed = -(-source.stat().st_size // GIB)
+            raise MachineError(
+                f"disk {disk_id} of {size_gib} GiB is smaller than snapshot {snapshot_id}; "
+                f"ask for {needed} GiB or more"
+            )
+        self._clone(source, disk)
+        os.truncate(disk, size)
+
+    def delete_disk(self, disk_id: str) -> None:
+        self._existing(self.disk(disk_id)).unlink()
+
+    def create_snapshot(self, snapshot_id: str, disk_id: str) -> int:
+        """Clone what has reached the disk, as a power cut would leave it; return its bytes."""
+        snapshot = self.snapshot(snapshot_id)
+        if snapshot.exists():
+            raise MachineError(f"snapshot {snapshot_id} exists already")
+        self._clone(self._existing(self.disk(disk_id)), snapshot)
+        return snapshot.stat().st_blocks * BLOCK
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        self._existing(self.snapshot(snapshot_id)).unlink()
+
+    def freeze(self, disk_id: str) -> Path:
+        """Return a copy of the disk as it is at this moment, beside it."""
+        copy = self.disk(disk_id).with_suffix(".frozen")
+        self._clone(self._existing(self.disk(disk_id)), copy)
+        return copy
+
+    def _clone(self, source: Path, target: Path) -> None:
+        how = "--reflink=always" if self.shares_blocks else "--reflink=auto"
+        try:
+            run("cp", how, "--sparse=auto", source, target)
+        except MachineError:
+            target.unlink(missing_ok=True)  # half a copy must not pass for a snapshot
+            raise
+
+    def _existing(self, file: Path) -> Path:
+        if not file.exists():
+            raise MachineError(f"{file.parent.name[:-1]} {file.name} does not exist")
+        return file
+
+
+def _plain(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise MachineError(f"{name!r} is not an id: only letters, digits, - and _ are taken")
+    return name
