@@ -78,8 +78,12 @@ class Store:
         self._put(record)
         return record
 
-    def lock_record(self, digest: str) -> LockRecord | None:
-        return self._newest(LockRecord, tables.IMAGE_LOCKS.c.digest == digest)
+    def lock_record(self, digest: str, *, target: str | None = None) -> LockRecord | None:
+        """Return the newest export with that digest; several targets may share one lock."""
+        where = [tables.IMAGE_LOCKS.c.digest == digest]
+        if target is not None:
+            where.append(tables.IMAGE_LOCKS.c.target == target)
+        return self._newest(LockRecord, *where)
 
     def lock(self, digest: str) -> ImageLock | None:
         from ack_preload.domain.images import ImageLock  # noqa: PLC0415

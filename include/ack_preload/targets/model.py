@@ -6,12 +6,11 @@ CreateClusterNodePool and RunInstances: see ``docs/reference/targets.md`` for ev
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-# What ACK calls a node pool that holds no data of its own but the preloaded disk.
-IMAGE_ACCELERATION_LABEL = "alibabacloud.com/image-accelerate-enabled"
+from ack_preload.domain.node_pools import ACCELERATOR_LABEL
 
 _REFERENCE = re.compile(
     r"(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?)"
@@ -27,6 +26,9 @@ def _image_reference(value: str) -> str:
             "not an image reference; write registry-host/repository:tag or "
             "registry-host/repository:tag@sha256:<64 hex digits>"
         )
+    host = value.partition("/")[0]
+    if not any(mark in host for mark in ".:") and host != "localhost":
+        raise ValueError(f"{host!r} is no registry host; write the registry in front")
     if "@" not in value and ":" not in value.rpartition("/")[2]:
         raise ValueError("names neither a tag nor a digest; add :TAG or @sha256:<64 hex digits>")
     return value
@@ -50,6 +52,9 @@ Reference = Annotated[str, AfterValidator(_image_reference)]
 DiskCategory = Annotated[
     str, Field(pattern=r"^cloud_(efficiency|ssd|essd|essd_entry|auto|essd_xc[01])$")
 ]
+# A name as Kubernetes takes it: RFC 1123.
+Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+PerformanceLevel = Literal["PL0", "PL1", "PL2", "PL3"]
 
 
 class _Strict(BaseModel):
@@ -71,8 +76,9 @@ class Build(_Strict):
     vswitch_id: Id
     security_group_id: Id
     image_id: Id = Field(description="ECS image the build instance boots from")
-    disk_gib: int = Field(100, ge=20, le=32768, description="size of the preloaded disk")
+    disk_gib: int = Field(100, ge=40, le=32768, description="size of the preloaded disk")
     disk_category: DiskCategory = "cloud_essd"
+    performance_level: PerformanceLevel = "PL1"
     system_disk_category: DiskCategory = "cloud_essd"
     system_disk_gib: int = Field(40, ge=20, le=2048)
 
@@ -90,6 +96,7 @@ class Pool(_Strict):
     system_disk_category: DiskCategory = "cloud_essd"
     system_disk_gib: int = Field(120, ge=20, le=2048)
     data_disk_category: DiskCategory = "cloud_essd"
+    performance_level: PerformanceLevel = "PL1"
     data_disk_gib: int | None = Field(
         None, ge=40, le=32768, description="baseline disk; default: the size of the build disk"
     )
@@ -98,14 +105,18 @@ class Pool(_Strict):
     pre_user_data: str = Field(
         "",
         max_length=12_000,
-        description="script before ACK's own, added after `touch /var/.skip-yum`",
+        description="script that runs before ACK's own",
+    )
+    skip_yum: Literal["pre", "post", "both"] = Field(
+        "pre",
+        description="where `touch /var/.skip-yum` goes; after joining is too late by ACK's order",
     )
 
     @model_validator(mode="after")
     def _no_image_acceleration(self) -> Pool:
-        if self.labels.get(IMAGE_ACCELERATION_LABEL, "false") != "false":
+        if self.labels.get(ACCELERATOR_LABEL, "false") != "false":
             raise ValueError(
-                f"label {IMAGE_ACCELERATION_LABEL} switches image acceleration on, which works "
+                f"label {ACCELERATOR_LABEL} switches image acceleration on, which works "
                 "against a preloaded disk; remove the label"
             )
         return self
@@ -121,6 +132,10 @@ class Measure(_Strict):
     )
     ready_within_s: int = Field(1800, ge=60, le=14_400, description="then the node is never Ready")
     running_within_s: int = Field(1800, ge=60, le=14_400, description="same for the workload Pod")
+    namespace: Namespace = "default"
+    image_pull_secret: Namespace | None = Field(
+        None, description="Secret of that namespace that opens a private registry"
+    )
     baseline_image_type: str | None = Field(
         None, pattern=r"^[A-Za-z0-9]+$", description="such as ContainerOS; default: as the pool"
     )
