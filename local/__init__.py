@@ -1,1 +1,1 @@
-"""Starting, watching and stopping everything on one computer."""
+"""One machine, one command: set-up, supervision and the demo; never imported by the product."""
