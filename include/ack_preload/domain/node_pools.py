@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -90,6 +90,10 @@ class PoolSpec:
             script=pool.get("pre_user_data") or "",
             skip_yum=_skip_yum(pool.get("skip_yum") or SkipYum.PRE),
         )
+
+    def on(self, image_type: str | None) -> PoolSpec:
+        """Return the same spec on another operating system, for a baseline that asks for one."""
+        return replace(self, image_type=image_type) if image_type else self
 
     def data_disk(self, snapshot_id: str | None) -> dict[str, Any]:
         """Return the last data disk, from ``snapshot_id`` or blank.

@@ -16,6 +16,10 @@ PRODUCT_KEY = "ack-preload/product"
 TARGET_KEY = "ack-preload/target"
 RUN_KEY = "ack-preload/run"
 EXPIRES_KEY = "ack-preload/expires"
+PURPOSE_KEY = "ack-preload/purpose"
+# On a node pool that an earlier run made and this one changed: who changed it, and what to.
+APPLIED_KEY = "ack-preload/applied-by"
+PREVIOUS_KEY = "ack-preload/previous-snapshot"
 PRODUCT = "ack-preload"
 
 MAX_VALUE = 128
@@ -70,15 +74,17 @@ class Ownership:
 
     target: str
     run: str
-    expires: datetime
+    expires: datetime | None
+    """``None`` for what is kept on purpose, such as a node pool in use: it has no expiry tag."""
 
     def tags(self) -> dict[str, str]:
-        return {
-            PRODUCT_KEY: PRODUCT,
-            TARGET_KEY: self.target,
-            RUN_KEY: self.run,
-            EXPIRES_KEY: iso(self.expires),
-        }
+        tags = {PRODUCT_KEY: PRODUCT, TARGET_KEY: self.target, RUN_KEY: self.run}
+        return tags | {EXPIRES_KEY: iso(self.expires)} if self.expires else tags
+
+    @staticmethod
+    def search(run: str) -> dict[str, str]:
+        """Return the tags by which everything of a run is found."""
+        return {PRODUCT_KEY: PRODUCT, RUN_KEY: run}
 
 
 def is_ours(tags: Mapping[str, str]) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
 
+from ack_preload.domain.disks import required
 from ack_preload.domain.errors import (
     CloudError,
     InvalidInputError,
@@ -49,7 +50,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
 )
 """For ``default_args``. First match wins: the retryable cloud errors stand before their base."""
 
-LIFETIME = timedelta(hours=6)
+DEFAULT_LIFETIME_H = 12
 """How long a resource of a run may live: a slow build with a full first snapshot, twice over."""
 
 
@@ -80,14 +81,21 @@ class CloudOperator(BaseOperator):
         """Return the value of the run tag on everything that this DAG run makes."""
         return run_tag(context["ti"].dag_id, context["ti"].run_id)
 
-    def ownership(self, context: Context, target: str, lifetime: timedelta = LIFETIME) -> Ownership:
-        """Return whose the resources of this run are; the same on every try."""
+    def ownership(
+        self, context: Context, target: Mapping[str, Any], *, keep: bool = False
+    ) -> Ownership:
+        """Return whose the resources of this run are; the same on every try.
+
+        :param keep: for what outlives the run on purpose: no expiry, so never swept.
+        """
         run = context["dag_run"]
         started = run.start_date or run.logical_date or run.run_after
+        limits = target.get("limits") or {}
+        lifetime = timedelta(hours=limits.get("expire_after_h") or DEFAULT_LIFETIME_H)
         return Ownership(
-            target=target,
+            target=str(required("target", target, "name")),
             run=self.run_tag(context),
-            expires=expiry(started, lifetime, datetime.now(UTC)),
+            expires=None if keep else expiry(started, lifetime, datetime.now(UTC)),
         )
 
     def wait_for(

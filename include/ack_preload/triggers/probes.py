@@ -63,7 +63,7 @@ PROBES: dict[str, Look] = {
     "nodes_ready": Look(f"{HERE}:nodes", "node_pool_id"),
     "nodes_gone": Look(f"{HERE}:nodes", "node_pool_id"),
     "remote_job": Look("ack_preload.triggers.remote_job:remote_job", "job"),
-    "node_ready": Look("ack_preload.triggers.kube:node_ready", "node_name"),
+    "node_ready": Look("ack_preload.triggers.kube:node_ready", "node_pool_id"),
     "pod_running": Look("ack_preload.triggers.kube:pod_running", "pod"),
 }
 

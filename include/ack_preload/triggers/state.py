@@ -137,5 +137,6 @@ class StateTrigger(BaseTrigger):
                 "state": seen.state,
                 "id": self.resource,
                 "detail": seen.detail,
+                "subject": self.subject,
             }
         )
