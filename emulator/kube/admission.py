@@ -8,8 +8,8 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from emulator.guest.objects import time_text
 from emulator.kube.errors import Cause, bad_request, invalid
-from emulator.kube.objects import time_text
 from emulator.kube.pod_admission import admit_pod
 from emulator.kube.resources import Obj, Resource
 

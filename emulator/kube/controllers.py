@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+from emulator.guest.objects import event_object, node_reference, read_time, time_text
 from emulator.kube.errors import KubeError
-from emulator.kube.objects import event_object, node_reference, read_time, time_text
 from emulator.kube.resources import Obj
 from emulator.kube.selectors import Selection
 from emulator.kube.store import KubeStore

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from emulator.guest.objects import event_object, involved, time_text
 from emulator.kube.changes import Subscription
 from emulator.kube.errors import KubeError
-from emulator.kube.objects import event_object, involved, time_text
 from emulator.kube.quantities import fits
 from emulator.kube.resources import Obj
 from emulator.kube.selectors import Selection

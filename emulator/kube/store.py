@@ -15,10 +15,10 @@ from datetime import timedelta
 from typing import Any
 
 from emulator.clock import Clock
+from emulator.guest.objects import read_time, time_text
 from emulator.kube.admission import prepare_new, prepare_update
 from emulator.kube.changes import Change, Subscription
 from emulator.kube.errors import already_exists, conflict, expired, not_found, too_large
-from emulator.kube.objects import read_time, time_text
 from emulator.kube.patches import patched
 from emulator.kube.resources import BY_PLURAL, Obj, key_of
 from emulator.kube.selectors import Selection, selection

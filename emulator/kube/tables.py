@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from emulator.kube.objects import read_time
+from emulator.guest.objects import read_time
 from emulator.kube.resources import Obj
 
 _NEVER = "<unknown>"

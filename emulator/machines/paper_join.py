@@ -31,7 +31,7 @@ class PulledImage:
 
     reference: str
     size_bytes: int
-    seconds: float  # 0 for an image that was there
+    seconds: float | None  # nothing for an image that was there
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Joining:
     def image(self, reference: str) -> PulledImage | None:
         """Return an image that is on the machine."""
         found = ImageStore.of(self.root).find(reference)
-        return PulledImage(reference, int(found[1]["size"]), 0) if found else None
+        return PulledImage(reference, int(found[1]["size"]), None) if found else None
 
     async def pull(self, reference: str) -> PulledImage:
         """Pull an image, in simulated time.

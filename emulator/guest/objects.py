@@ -1,12 +1,12 @@
-"""Kubernetes objects as a kubelet writes them: Nodes, conditions, events.
+"""What a kubelet writes about anything: times, references, events and their texts.
 
-Standard library only: the node agent imports this file inside its machine. Message texts are
-quoted from kubelet 1.32 (pkg/kubelet/nodestatus, kuberuntime, images), so that what parses a real
-node's events parses these.
+Standard library only: this folder is all of the local cloud that a machine sees. Texts are quoted
+from kubelet 1.32 (pkg/kubelet/images, kuberuntime), so that what reads a real node reads these.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 Obj = dict[str, Any]
 
 _SERIAL = itertools.count()  # two events of one microsecond get names of their own
+_POD_SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def time_text(moment: datetime) -> str:
@@ -43,6 +44,26 @@ def go_duration(seconds: float) -> str:
     return f"{minutes}m{text}" if minutes else text
 
 
+def pulling_text(image: str) -> str:
+    return f'Pulling image "{image}"'
+
+
+def pulled_text(image: str, seconds: float, size_bytes: int) -> str:
+    took = go_duration(seconds)
+    return (
+        f'Successfully pulled image "{image}" in {took} ({took} including waiting).'
+        f" Image size: {size_bytes} bytes."
+    )
+
+
+def present_text(image: str) -> str:
+    return f'Container image "{image}" already present on machine'
+
+
+def must_pull(policy: str, *, present: bool) -> bool:
+    return policy == "Always" or (policy != "Never" and not present)
+
+
 def node_reference(name: str) -> Obj:
     """Return what events about a node refer to: a kubelet puts the name where the uid belongs."""
     return {"kind": "Node", "name": name, "uid": name}
@@ -58,6 +79,23 @@ def involved(pod: Obj, container: str = "") -> Obj:
     if container:
         reference["fieldPath"] = f"spec.containers{{{container}}}"
     return reference
+
+
+def system_pod_reference(image: str, node: str) -> Obj:
+    """Return the DaemonSet Pod that would have asked for a system image on a node.
+
+    There is no such Pod object: ACK's init script pulls these images before the node registers.
+    """
+    name = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+    digest = hashlib.sha256(f"{node} {image}".encode()).digest()
+    suffix = "".join(_POD_SUFFIX_LETTERS[b % len(_POD_SUFFIX_LETTERS)] for b in digest[:5])
+    return {
+        "kind": "Pod",
+        "apiVersion": "v1",
+        "namespace": "kube-system",
+        "name": f"{name}-{suffix}",
+        "fieldPath": f"spec.containers{{{name}}}",
+    }
 
 
 def event_object(
