@@ -96,8 +96,7 @@ class RealMachine:
         self._running = running
 
     def _boot(self, running: Running) -> None:
-        if not self._folder.path.exists():
-            self._folder.prepare(self.spec, self._host.around)
+        self._folder.prepare_once(self.spec, self._host.around)
         for disk in self.spec.disks:
             running.disks.append((disk, loops.attach(self._host.store.disk(disk.disk_id))))
         self._folder.describe_boot(running.disks)

@@ -50,8 +50,18 @@ class MachineFolder:
     def console(self) -> Path:
         return self.logs / "console.log"
 
-    def prepare(self, spec: MachineSpec, around: Surroundings) -> None:
-        """Write the files of a new machine."""
+    def prepare_once(self, spec: MachineSpec, around: Surroundings) -> None:
+        """Write the files of a new machine; leave those of a stopped one alone."""
+        if self.path.exists():
+            return
+        shutil.rmtree(self.logs, ignore_errors=True)  # of a machine of that name, long ago
+        try:
+            self._prepare(spec, around)
+        except BaseException:
+            self.remove()  # half a root must not pass for a whole one
+            raise
+
+    def _prepare(self, spec: MachineSpec, around: Surroundings) -> None:
         root = self.path / "root"
         for name in ("usr-work", "etc-work"):
             (self.path / name).mkdir(parents=True)
@@ -110,7 +120,6 @@ class MachineFolder:
     def _write_tools(self) -> None:
         text = (GUEST / "systemctl").read_text()
         _write(self.usr / "bin/systemctl", text.replace("@PYTHON@", sys.executable), 0o755)
-        _write(self.usr / "bin/lsblk", (GUEST / "lsblk").read_text(), 0o755)
         crictl = f'#!/bin/sh\nexec "{sys.executable}" /opt/ack-guest/crictl.py "$@"\n'
         _write(self.usr / "local/bin/crictl", crictl, 0o755)
 

@@ -25,6 +25,7 @@ main() {
   step='set the host name' && hostname "$hostname"
   build_root
   build_dev
+  build_disk_tables
   build_cgroups
   bind_shared
   step='move into the new root'
@@ -49,8 +50,6 @@ build_root() {
   mount -t sysfs -o ro sysfs "$root/sys"
   mount -t tmpfs -o mode=755 tmpfs "$root/run"
   mkdir -p "$root/run/sshd" "$root/run/lock"
-  # fdisk and blkid look here for the disks there are; without this they see the host's.
-  mount --bind "$folder/partitions" "$root/proc/partitions"
 }
 
 build_dev() {
@@ -81,6 +80,23 @@ DEVICES
     mknod -m 660 "$name" b "$major" "$minor"
     ln -s "../../$name" "disk/by-id/virtio-$serial"
   done <"$folder/disks"
+}
+
+# fdisk, lsblk and blkid look in these three places for the disks there are: shown are the
+# machine's own, by their name in the machine. The rest of sysfs is the host's.
+build_disk_tables() {
+  step='list the disks'
+  local name major minor system
+  mount --bind "$folder/partitions" "$root/proc/partitions"
+  mkdir -p "$folder/by-number"
+  rm -f "$folder"/by-number/*
+  mount -t tmpfs -o mode=755 tmpfs "$root/sys/block"
+  while read -r name major minor _; do
+    system=$(readlink "$root/sys/dev/block/$major:$minor") # ../../devices/virtual/block/loop3
+    ln -s "/sys/${system#../../}" "$root/sys/block/$name"
+    ln -s "../../block/$name" "$folder/by-number/$major:$minor"
+  done <"$folder/disks"
+  mount --bind "$folder/by-number" "$root/sys/dev/block"
 }
 
 build_cgroups() {
