@@ -240,7 +240,7 @@ class MeasureSampleOperator(CloudOperator):
         return {"cluster_id": self.cluster_id, "node_pool_id": self.pool_id}
 
     def _pod_name(self, context: Context) -> str:
-        """Return the same name on every try, so that the next one finds and deletes what this one left."""
+        """Return a name that every try has in common: the next one deletes what this one left."""
         ti = context["ti"]
         return f"ack-preload-{token(ti.dag_id, ti.run_id, self.arm, self.number)[:16]}"
 
