@@ -82,14 +82,14 @@ def problems(locked: Iterable[LockedImage], present: Sequence[NodeImage]) -> lis
         for tag in image.tags:
             tag_digests.setdefault(tag, set()).update(digests)
     found = []
-    for image in locked:
-        if image.digest not in all_digests:
-            found.append(f"{image.reference}: {image.digest} is not there")
-        elif ImageReference.parse(image.reference).tag:
-            meant = tag_digests.get(image.reference)
+    for wanted in locked:
+        if wanted.digest not in all_digests:
+            found.append(f"{wanted.reference}: {wanted.digest} is not there")
+        elif ImageReference.parse(wanted.reference).tag:
+            meant = tag_digests.get(wanted.reference)
             if meant is None:
-                found.append(f"{image.reference}: its content is there, its tag is not")
-            elif image.digest not in meant:
+                found.append(f"{wanted.reference}: its content is there, its tag is not")
+            elif wanted.digest not in meant:
                 was = ", ".join(sorted(meant)) or "an image without a digest"
-                found.append(f"{image.reference}: means {was}, not {image.digest}")
+                found.append(f"{wanted.reference}: means {was}, not {wanted.digest}")
     return found
