@@ -45,7 +45,7 @@ def test_a_missing_field_is_named(field: str) -> None:
 
 
 def test_a_target_without_build_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="target.build is missing"):
+    with pytest.raises(InvalidInputError, match=r"target\.build is missing"):
         BuildSpec.from_mapping({"name": "qwen"})
 
 

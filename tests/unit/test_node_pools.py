@@ -144,7 +144,7 @@ def test_a_missing_field_of_the_pool_is_named(field: str) -> None:
 
 
 def test_a_missing_source_pool_is_named() -> None:
-    with pytest.raises(InvalidInputError, match="source.node_pool_id is missing"):
+    with pytest.raises(InvalidInputError, match=r"source\.node_pool_id is missing"):
         PoolSpec.from_mapping(target() | {"source": None})
 
 

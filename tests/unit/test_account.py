@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+
+from ack_preload.domain.errors import InvalidInputError
+from ack_preload.hooks.account import Account
+
+
+def account(login: str | None = None, password: str | None = None, **extra: Any) -> Account:
+    return Account.from_connection(
+        Connection(
+            conn_id="alibabacloud_default",
+            conn_type="alibaba_cloud",
+            login=login,
+            password=password,
+            extra=json.dumps({"region": "cn-hangzhou"} | extra),
+        )
+    )
+
+
+def test_login_and_password_are_the_key_pair() -> None:
+    config = account("ak", "secret").config(None)
+    assert (config.access_key_id, config.access_key_secret) == ("ak", "secret")
+    assert config.region_id == "cn-hangzhou"
+
+
+def test_the_extras_of_the_alibaba_provider_are_the_key_pair_too() -> None:
+    config = account(access_key_id="ak", access_key_secret="secret", security_token="sts").config(
+        None
+    )
+    assert (config.access_key_id, config.security_token) == ("ak", "sts")
+
+
+def test_without_keys_the_sdks_own_chain_decides() -> None:
+    config = account().config(None)
+    assert config.access_key_id is None
+    assert config.credential is not None
+
+
+def test_the_region_may_have_the_sdks_name() -> None:
+    assert account(region=None, region_id="cn-beijing").region == "cn-beijing"
+
+
+def test_a_missing_region_is_named() -> None:
+    with pytest.raises(InvalidInputError, match="alibabacloud_default has no region; add"):
+        account(region="")
+
+
+def test_what_is_empty_in_the_form_is_the_default() -> None:
+    found = account(ecs_endpoint="", protocol="", ssh_conn_id="", poll_every_s="", packages_url="")
+    assert (found.ecs_endpoint, found.protocol, found.poll_every_s) == (None, "https", None)
+    assert found.ssh_conn_id == "ack_preload_ssh"
+    assert found.packages_url == (
+        "http://aliacs-k8s-cn-hangzhou.oss-cn-hangzhou-internal.aliyuncs.com"
+    )
+
+
+def test_a_local_cloud_differs_by_the_connection_alone() -> None:
+    found = account("ak", "secret", ecs_endpoint="127.0.0.1:1", protocol="http", poll_every_s=0.1)
+    config = found.config(found.ecs_endpoint)
+    assert (config.endpoint, config.protocol) == ("127.0.0.1:1", "http")
+    assert found.poll_every_s == 0.1
+
+
+@pytest.mark.parametrize("value", ["fast", 0, -1, []])
+def test_a_pace_that_is_none_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"poll_every_s is .*; use a number"):
+        account(poll_every_s=value)
+
+
+def test_another_protocol_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="protocol is 'ftp'; use http or https"):
+        account(protocol="ftp")
+
+
+def test_secrets_are_not_in_the_text_of_an_account() -> None:
+    text = repr(account("ak", "s3cret", ssh_seed="s3cret", security_token="s3cret"))
+    assert "s3cret" not in text
