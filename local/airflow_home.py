@@ -35,7 +35,7 @@ def airflow_config(layout: Layout, secrets: Secrets, ports: Ports) -> dict[str, 
             "dags_folder": str(ROOT / "dags"),
             "plugins_folder": str(ROOT / "plugins"),
             "executor": "LocalExecutor",
-            "parallelism": "4",  # the default forks 32 workers
+            "parallelism": "3",  # waiting holds no worker; the default forks 32
             "load_examples": "False",
             "fernet_key": secrets.fernet_key,
             "simple_auth_manager_users": f"{USER}:admin",

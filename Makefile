@@ -1,0 +1,73 @@
+# Every task of this project. CI runs the same targets (.ci/run) and nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+export PYTHONPATH := include:.
+# Tests and tools must not see an Airflow or an account of this machine.
+unexport AIRFLOW_HOME
+export AIRFLOW__CORE__LOAD_EXAMPLES := False
+export ALIBABA_CLOUD_ECS_METADATA_DISABLED := true
+
+SHELL_FILES = $(shell git ls-files --cached --others --exclude-standard '*.sh') .ci/run
+# Tests that need Linux as root; elsewhere they are left out, and that is said.
+ON_MACHINES := $(shell [ "$$(uname -s)" = Linux ] && [ "$$(id -u)" = 0 ] && echo yes)
+
+.PHONY: help setup setup-dev demo up down check test test-machine test-vm docs lock clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## Install what make demo needs: Debian packages and .venv (done by each target)
+	@local/setup.sh
+	@local/venv.sh run
+
+setup-dev:  ## The same for check and test
+	@local/setup.sh
+	@local/venv.sh dev
+
+demo: setup  ## Run the whole chain on a local cloud and show what it gained
+	@$(BIN)/python -m local.demo $(DEMO)
+
+up: setup  ## Keep the local cloud and Airflow running, to click around
+	@$(BIN)/python -m local.up $(UP)
+
+down:  ## Stop what make up started and leave nothing behind
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local.down; fi
+
+check: setup-dev  ## Lint, types, shell scripts, import directions, docs (fast)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy include/ack_preload emulator local dags plugins tests
+	$(BIN)/shellcheck $(SHELL_FILES)
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -p no:randomly tests/docs
+
+test: setup-dev  ## Run all tests; those on real machines when root on Linux
+ifeq ($(ON_MACHINES),yes)
+	$(BIN)/python -m pytest $(ARGS)
+else
+	@echo "Not root on Linux: tests on real machines (make test-machine) are left out."
+	$(BIN)/python -m pytest -m "not machine" $(ARGS)
+endif
+
+test-machine: setup-dev  ## Only the tests on real machines (root, Linux)
+	$(BIN)/python -m pytest -m machine $(ARGS)
+
+test-vm: setup-dev  ## The machine layer under cgroup v2, in a virtual machine
+	local/test_vm.sh
+
+docs: setup-dev  ## Write docs/reference anew from the code
+	$(BIN)/python -m local.reference
+
+lock:  ## Compile requirements*.txt from requirements*.in
+	@local/venv.sh dev
+	for name in requirements requirements-dev requirements-compose requirements-build; do \
+	    $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	        $$name.in --output-file $$name.txt; \
+	done
+
+clean: down  ## Remove .local and .venv
+	rm -rf .local .venv
