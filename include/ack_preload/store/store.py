@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from ack_preload.domain.images import ImageLock
 from ack_preload.store import tables
 from ack_preload.store.database import open_engine
 from ack_preload.store.records import (
@@ -24,8 +25,6 @@ from ack_preload.store.records import (
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine, Row, Table
-
-    from ack_preload.domain.images import ImageLock
 
 Record = TypeVar(
     "Record",

@@ -5,31 +5,21 @@ CreateClusterNodePool and RunInstances: see ``docs/reference/targets.md`` for ev
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from ack_preload.domain.errors import InvalidInputError
+from ack_preload.domain.images import ImageReference
 from ack_preload.domain.node_pools import ACCELERATOR_LABEL
-
-_REFERENCE = re.compile(
-    r"(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?)"
-    r"(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)+"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
-    r"(?:@sha256:[0-9a-f]{64})?"
-)
 
 
 def _image_reference(value: str) -> str:
-    if not _REFERENCE.fullmatch(value):
-        raise ValueError(
-            "not an image reference; write registry-host/repository:tag or "
-            "registry-host/repository:tag@sha256:<64 hex digits>"
-        )
-    host = value.partition("/")[0]
-    if not any(mark in host for mark in ".:") and host != "localhost":
-        raise ValueError(f"{host!r} is no registry host; write the registry in front")
-    if "@" not in value and ":" not in value.rpartition("/")[2]:
+    try:
+        reference = ImageReference.parse(value)
+    except InvalidInputError as exc:
+        raise ValueError(str(exc)) from None
+    if not (reference.tag or reference.digest):
         raise ValueError("names neither a tag nor a digest; add :TAG or @sha256:<64 hex digits>")
     return value
 
@@ -65,7 +55,7 @@ class Source(_Strict):
     """Where the image list comes from."""
 
     node_pool_id: Id = Field(description="pool with live nodes whose images are exported")
-    nodes: int = Field(1, ge=1, le=20, description="nodes to read; the union counts")
+    nodes: int = Field(default=1, ge=1, le=20, description="nodes to read; the union counts")
 
 
 class Build(_Strict):
@@ -76,11 +66,11 @@ class Build(_Strict):
     vswitch_id: Id
     security_group_id: Id
     image_id: Id = Field(description="ECS image the build instance boots from")
-    disk_gib: int = Field(100, ge=40, le=32768, description="size of the preloaded disk")
+    disk_gib: int = Field(default=100, ge=40, le=32768, description="size of the preloaded disk")
     disk_category: DiskCategory = "cloud_essd"
     performance_level: PerformanceLevel = "PL1"
     system_disk_category: DiskCategory = "cloud_essd"
-    system_disk_gib: int = Field(40, ge=20, le=2048)
+    system_disk_gib: int = Field(default=40, ge=20, le=2048)
 
 
 class Pool(_Strict):
@@ -90,25 +80,30 @@ class Pool(_Strict):
     instance_types: list[Id] = Field(min_length=1, max_length=10)
     vswitch_ids: list[Id] = Field(min_length=1, max_length=8)
     security_group_ids: list[Id] = Field(default_factory=list, max_length=5)
-    desired_size: int = Field(1, ge=1, le=500, description="nodes after the rollout")
-    image_type: str = Field("AliyunLinux3", pattern=r"^[A-Za-z0-9]+$")
-    key_pair: Id | None = Field(None, description="key pair of the nodes; ContainerOS needs one")
+    desired_size: int = Field(default=1, ge=1, le=500, description="nodes after the rollout")
+    image_type: str = Field(default="AliyunLinux3", pattern=r"^[A-Za-z0-9]+$")
+    key_pair: Id | None = Field(
+        default=None, description="key pair of the nodes; ContainerOS needs one"
+    )
     system_disk_category: DiskCategory = "cloud_essd"
-    system_disk_gib: int = Field(120, ge=20, le=2048)
+    system_disk_gib: int = Field(default=120, ge=20, le=2048)
     data_disk_category: DiskCategory = "cloud_essd"
     performance_level: PerformanceLevel = "PL1"
     data_disk_gib: int | None = Field(
-        None, ge=40, le=32768, description="baseline disk; default: the size of the build disk"
+        default=None,
+        ge=40,
+        le=32768,
+        description="baseline disk; default: the size of the build disk",
     )
     labels: dict[str, str] = Field(default_factory=dict)
     taints: list[dict[str, str]] = Field(default_factory=list)
     pre_user_data: str = Field(
-        "",
+        default="",
         max_length=12_000,
         description="script that runs before ACK's own",
     )
     skip_yum: Literal["pre", "post", "both"] = Field(
-        "pre",
+        default="pre",
         description="where `touch /var/.skip-yum` goes; after joining is too late by ACK's order",
     )
 
@@ -125,28 +120,36 @@ class Pool(_Strict):
 class Measure(_Strict):
     """How created -> Ready is measured."""
 
-    samples: int = Field(3, ge=1, le=20, description="nodes made in each arm")
+    samples: int = Field(default=3, ge=1, le=20, description="nodes made in each arm")
     workload_image: Reference = Field(description="image of the Pod whose start is timed")
     workload_command: list[str] = Field(
         default_factory=list, description="default: the image's own command"
     )
-    ready_within_s: int = Field(1800, ge=60, le=14_400, description="then the node is never Ready")
-    running_within_s: int = Field(1800, ge=60, le=14_400, description="same for the workload Pod")
+    ready_within_s: int = Field(
+        default=1800, ge=60, le=14_400, description="then the node is never Ready"
+    )
+    running_within_s: int = Field(
+        default=1800, ge=60, le=14_400, description="same for the workload Pod"
+    )
     namespace: Namespace = "default"
     image_pull_secret: Namespace | None = Field(
-        None, description="Secret of that namespace that opens a private registry"
+        default=None, description="Secret of that namespace that opens a private registry"
     )
     baseline_image_type: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9]+$", description="such as ContainerOS; default: as the pool"
+        default=None,
+        pattern=r"^[A-Za-z0-9]+$",
+        description="such as ContainerOS; default: as the pool",
     )
 
 
 class Limits(_Strict):
     """What the sweep keeps and how long anything of ours may live."""
 
-    keep_snapshots: int = Field(3, ge=1, le=100, description="last good snapshots to keep")
-    min_snapshot_age_h: int = Field(24, ge=0, le=8760, description="younger ones are never deleted")
-    expire_after_h: int = Field(12, ge=1, le=168, description="life of temporary resources")
+    keep_snapshots: int = Field(default=3, ge=1, le=100, description="last good snapshots to keep")
+    min_snapshot_age_h: int = Field(
+        default=24, ge=0, le=8760, description="younger ones are never deleted"
+    )
+    expire_after_h: int = Field(default=12, ge=1, le=168, description="life of temporary resources")
 
 
 class Target(_Strict):
@@ -161,7 +164,7 @@ class Target(_Strict):
     build: Build
     pool: Pool
     measure: Measure
-    limits: Limits = Field(default_factory=Limits)
+    limits: Limits = Limits()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, as passed between tasks."""

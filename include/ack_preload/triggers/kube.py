@@ -116,7 +116,7 @@ def observe_pod(pod: Mapping[str, Any]) -> Observation:
     """Judge a Pod by its one container; ``started_at`` is the kubelet's own time."""
     status = pod.get("status") or {}
     phase = status.get("phase") or "Pending"
-    container = next(iter(status.get("containerStatuses") or []), {})
+    container: Mapping[str, Any] = next(iter(status.get("containerStatuses") or []), {})
     state = container.get("state") or {}
     waiting = state.get("waiting") or {}
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}

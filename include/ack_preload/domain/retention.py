@@ -1,0 +1,141 @@
+"""What the sweep may delete, decided from tags, ages and references; nothing is called here.
+
+Every decision says why. What is not surely ours, surely expired and surely unused is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ack_preload.domain.tags import (
+    EXPIRES_KEY,
+    PRODUCT_KEY,
+    RUN_KEY,
+    TARGET_KEY,
+    is_ours,
+    moment,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A resource that the account lists."""
+
+    kind: str  # instance, disk, key pair, node pool, snapshot
+    resource_id: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    found: Found
+    delete: bool
+    why: str
+    doubtful: bool = False  # a person has to look: the sweep must not end green
+
+    def __str__(self) -> str:
+        verb = "delete" if self.delete else "keep"
+        run = self.found.tags.get(RUN_KEY, "no run")
+        return f"{verb} {self.found.kind} {self.found.resource_id} ({run}): {self.why}"
+
+
+def decide_expired(found: Found, now: datetime) -> Decision:
+    """Judge a temporary resource by its expiry tag."""
+    if not is_ours(found.tags):
+        return Decision(found, delete=False, why=f"has no tag {PRODUCT_KEY}")
+    expires = found.tags.get(EXPIRES_KEY)
+    if not expires:
+        return Decision(found, delete=False, why="kept on purpose: it has no expiry")
+    try:
+        end = moment(expires)
+    except ValueError:
+        why = f"its tag {EXPIRES_KEY} is {expires!r}, which is no time; mend or delete it by hand"
+        return Decision(found, delete=False, why=why, doubtful=True)
+    if end > now:
+        return Decision(found, delete=False, why=f"expires {expires}")
+    return Decision(found, delete=True, why=f"expired {expires}")
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFacts:
+    """A snapshot of ours and what is known of it.
+
+    :ivar is_good: recorded by a build that sealed its disk.
+    """
+
+    found: Found
+    created: datetime
+    is_good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long the snapshots of one target are kept.
+
+    :ivar last: so many of the newest good ones stay, whatever their age.
+    :ivar unproven_for: a snapshot without a record may belong to a build that still runs.
+    """
+
+    last: int
+    min_age: timedelta
+    unproven_for: timedelta
+
+
+def decide_snapshots(
+    snapshots: Iterable[SnapshotFacts],
+    *,
+    referenced: Collection[str],
+    keeping: Mapping[str, Keeping],
+    now: datetime,
+) -> list[Decision]:
+    """Judge all snapshots of an account.
+
+    :param referenced: ids that any node pool names, now or as its way back, zero nodes or not.
+    :param keeping: the rule of each target; one without a rule keeps everything it has.
+    """
+    newest_first = sorted(snapshots, key=lambda each: each.created, reverse=True)
+    good_so_far: dict[str, int] = {}
+    decisions = []
+    for each in newest_first:
+        target = each.found.tags.get(TARGET_KEY, "")
+        if each.is_good:
+            good_so_far[target] = good_so_far.get(target, 0) + 1
+        decisions.append(
+            _decide_snapshot(
+                each,
+                rank=good_so_far.get(target, 0),
+                in_use=each.found.resource_id in referenced,
+                keeping=keeping.get(target),
+                age=now - each.created,
+            )
+        )
+    return decisions
+
+
+def _decide_snapshot(
+    each: SnapshotFacts, *, rank: int, in_use: bool, keeping: Keeping | None, age: timedelta
+) -> Decision:
+    target = each.found.tags.get(TARGET_KEY)
+    if not is_ours(each.found.tags):
+        why = f"has no tag {PRODUCT_KEY}"
+    elif keeping is None:
+        why = f"its target {target!r} is in no file, so its cluster was not looked at"
+    elif in_use:
+        why = "a node pool names it"
+    elif each.is_good:
+        return _decide_good(each.found, rank, keeping, age)
+    elif age < keeping.unproven_for:
+        why = "its build may still run"
+    else:
+        return Decision(each.found, delete=True, why="no build recorded it as sealed")
+    return Decision(each.found, delete=False, why=why)
+
+
+def _decide_good(found: Found, rank: int, keeping: Keeping, age: timedelta) -> Decision:
+    if rank <= keeping.last:
+        return Decision(found, delete=False, why=f"among the last {keeping.last} good ones")
+    if age < keeping.min_age:
+        return Decision(found, delete=False, why=f"younger than {keeping.min_age}")
+    return Decision(found, delete=True, why=f"number {rank} of the good ones, unused")
