@@ -6,6 +6,7 @@ PreloadError
 │   ├── CloudUnavailableError    ... and the same call may succeed later: retry
 │   └── NotFoundError            ... the resource is not there
 ├── UnclearReplyError       no readable reply: the call may have been carried out; look, then retry
+│   └── NodeUnreachableError     ... over SSH: what was asked for may or may not have begun
 ├── ForeignResourceError    the name is taken by something that is not ours: do not retry
 ├── InvalidInputError       a value was refused before the first call: do not retry
 ├── ResourceFailedError     a resource reached a state it cannot leave: do not retry
@@ -51,6 +52,10 @@ class NotFoundError(CloudError):
 
 class UnclearReplyError(PreloadError):
     """The connection broke or the reply was unreadable: the call may have been carried out."""
+
+
+class NodeUnreachableError(UnclearReplyError):
+    """A machine gave no answer over SSH; the message has user, address, port and the mend."""
 
 
 class ForeignResourceError(PreloadError):
