@@ -126,10 +126,10 @@ class Measure(_Strict):
         default_factory=list, description="default: the image's own command"
     )
     ready_within_s: int = Field(
-        default=1800, ge=60, le=14_400, description="then the node is never Ready"
+        default=1800, ge=10, le=14_400, description="then the node is never Ready"
     )
     running_within_s: int = Field(
-        default=1800, ge=60, le=14_400, description="same for the workload Pod"
+        default=1800, ge=10, le=14_400, description="same for the workload Pod"
     )
     namespace: Namespace = "default"
     image_pull_secret: Namespace | None = Field(
