@@ -77,6 +77,8 @@ WAITS: dict[str, Wait] = {
     # ACK: `fail` is documented, `failed` is what Terraform also guards against.
     "ack_task_succeeded": _wait("success", "fail failed canceled", every_s=5, within_m=90),
     "node_pool_active": _wait("active", "failed", every_s=5, within_m=90),
+    # Before the next change: ACK refuses one while another is going on, gone is settled too.
+    "node_pool_settled": _wait(f"active {ABSENT}", every_s=5, within_m=90),
     "node_pool_gone": _wait(ABSENT, every_s=10, within_m=60),
     # `ready`, `joining` and `failed` are this project's words: see triggers/probes.py.
     "nodes_ready": _wait("ready", "failed", every_s=5, within_m=45),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
 
@@ -94,6 +97,7 @@ class Account:
             connect_timeout=CONNECT_TIMEOUT_MS,
             read_timeout=READ_TIMEOUT_MS,
             user_agent="ack-preload",
+            http_proxy=_proxy(endpoint),
         )
         if self.access_key_id and self.access_key_secret:
             config.access_key_id = self.access_key_id
@@ -104,6 +108,27 @@ class Account:
 
             config.credential = Client()
         return config
+
+
+def _proxy(endpoint: str | None) -> str | None:
+    """Return the proxy for plain HTTP calls to ``endpoint``; ``None`` leaves it to the SDK.
+
+    The SDK obeys ``HTTP_PROXY`` even for loopback, and heeds no form of ``no_proxy``. But it
+    prefers a proxy of the configuration, and an endpoint is a fine proxy to itself: every HTTP
+    server takes the absolute form of a request (RFC 9112, 3.2.2).
+    """
+    from_environment = os.environ.get("HTTP_PROXY") or os.environ.get("http_proxy")
+    if endpoint is None or not from_environment or not _is_loopback(endpoint):
+        return None
+    return f"http://{endpoint}"
+
+
+def _is_loopback(endpoint: str) -> bool:
+    host = urlsplit(f"//{endpoint}").hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _protocol(conn_id: str, value: str) -> str:

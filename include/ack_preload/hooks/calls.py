@@ -39,6 +39,9 @@ CONFLICT = frozenset(
     {"OperationConflict", "Operation.Conflict", "InvalidOperation.Conflict", "LastTokenProcessing"}
 )
 UNFINISHED = frozenset({"IncorrectInstanceStatus", "IncorrectInstanceStatus.Initializing"})
+POOL_BUSY = "InvalidStatus.Forbidden"
+"""ACK's refusal while the pool is scaling, updating or removing. That takes minutes, so it is not
+waited out here: the operator defers until the pool is settled and then starts again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,7 @@ class Call:
 
 
 READ = Call(repeat=True)
-# Refused while the cluster or the pool is scaling, updating or removing.
-ACK_CHANGE = Call(busy=CONFLICT | {"InvalidStatus.Forbidden"})
-ACK_SET = Call(repeat=True, busy=ACK_CHANGE.busy)  # sets a value: twice is once
+ACK_SET = Call(repeat=True)  # sets a value: twice is once
 
 CALLS: dict[str, Call] = {
     "RunInstances": Call(
@@ -108,14 +109,10 @@ CALLS: dict[str, Call] = {
     ),
     "TagResources": Call(repeat=True),
     # No ClientToken: the caller looks by name before it sends this, and after an unclear reply.
-    "CreateClusterNodePool": ACK_CHANGE,
+    "CreateClusterNodePool": Call(busy=CONFLICT | {POOL_BUSY}),  # a busy cluster, then
     "ModifyClusterNodePool": ACK_SET,
     "RemoveNodePoolNodes": ACK_SET,
-    "DeleteClusterNodepool": Call(
-        repeat=True,
-        busy=ACK_CHANGE.busy,
-        done=frozenset({"ErrorNodePoolNotFound"}),
-    ),
+    "DeleteClusterNodepool": Call(repeat=True, done=frozenset({"ErrorNodePoolNotFound"})),
 }
 
 
@@ -140,7 +137,7 @@ def translated(exc: TeaException, call: Call) -> PreloadError:
 def _kind(code: str, status: int, call: Call) -> type[CloudError]:
     if code.startswith("Throttling") or code == "Rejected.Throttling":
         return ThrottledError
-    if code in call.busy or code in UNFINISHED or code == "ServiceUnavailable":
+    if code in call.busy or code in UNFINISHED or code in (POOL_BUSY, "ServiceUnavailable"):
         return CloudUnavailableError
     if status >= 500:  # noqa: PLR2004  # HTTP: the server's fault
         return CloudUnavailableError
@@ -191,7 +188,7 @@ def may_repeat(exc: BaseException, call: Call) -> bool:
         case ThrottledError():
             return True  # refused before anything was done
         case CloudUnavailableError(code=code):
-            return call.repeat if code not in call.busy else True
+            return code in call.busy or (call.repeat and code not in UNFINISHED | {POOL_BUSY})
         case UnclearReplyError():
             return call.repeat
         case _:

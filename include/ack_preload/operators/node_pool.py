@@ -6,7 +6,7 @@ when the reply was unclear; one with our tags is taken over, any other is left a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -28,6 +28,7 @@ from ack_preload.domain.tags import (
     is_ours,
 )
 from ack_preload.hooks.ack import AckHook
+from ack_preload.hooks.calls import POOL_BUSY
 from ack_preload.operators.base import CloudOperator, as_mapping
 
 if TYPE_CHECKING:
@@ -36,9 +37,13 @@ if TYPE_CHECKING:
 NAME_TAKEN = "InvalidParameter.Name"
 ROLLOUT = "rollout"
 """The purpose of a pool that outlives its run; a pool of any other purpose expires."""
+MAX_RESTARTS = 20
+"""A pool that is settled and still refuses is busy with something that nobody can see."""
 
 
 class AckOperator(CloudOperator):
+    restarts = 0  # how often this try found its pool busy
+
     @cached_property
     def hook(self) -> AckHook:
         return AckHook(self.conn_id, account=self.account)
@@ -47,6 +52,30 @@ class AckOperator(CloudOperator):
         """Defer until ACK's task is done; return at once when there is none to wait for."""
         if task_id:
             self.wait_for("ack_task_succeeded", {"task_id": task_id, **subject}, method_name)
+
+    def change(self, cluster_id: str, node_pool_id: str, send: Callable[[], str]) -> str:
+        """Send a change of a node pool and return its task id.
+
+        While another change is going on ACK refuses: then defer until the pool is settled, and
+        begin again from :meth:`execute`, which has to find what it did before.
+        """
+        try:
+            return send()
+        except CloudUnavailableError as exc:
+            if exc.code != POOL_BUSY or self.restarts >= MAX_RESTARTS:
+                raise
+            return self._settle_first(cluster_id, node_pool_id)
+
+    def _settle_first(self, cluster_id: str, node_pool_id: str) -> NoReturn:
+        self.log.info("Node pool %s is busy with another change", node_pool_id)
+        subject = {"cluster_id": cluster_id, "node_pool_id": node_pool_id}
+        again = {**subject, "restarts": self.restarts + 1}
+        self.wait_for("node_pool_settled", again, "begin_again")
+
+    def begin_again(self, context: Context, event: Mapping[str, Any]) -> Any:
+        self.read(event)
+        self.restarts = event["subject"]["restarts"]
+        return self.execute(context)
 
 
 class ApplyNodePoolOperator(AckOperator):
@@ -137,8 +166,12 @@ class ApplyNodePoolOperator(AckOperator):
         if found.snapshot_id == (self.snapshot_id or None):
             self.log.info("Node pool %s is as wanted", found.node_pool_id)
             return self._applied(spec, found.node_pool_id, "")
-        task_id = self.hook.modify_node_pool(
-            spec.cluster_id, found.node_pool_id, self._changes(spec, owner, found)
+        task_id = self.change(
+            spec.cluster_id,
+            found.node_pool_id,
+            lambda: self.hook.modify_node_pool(
+                spec.cluster_id, found.node_pool_id, self._changes(spec, owner, found)
+            ),
         )
         self.log.info(
             "Node pool %s changed from snapshot %s to %s",
@@ -218,7 +251,11 @@ class ScaleNodePoolOperator(AckOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         count = size(self.desired_size)
-        task_id = self.hook.set_desired_size(self.cluster_id, self.node_pool_id, count)
+        task_id = self.change(
+            self.cluster_id,
+            self.node_pool_id,
+            lambda: self.hook.set_desired_size(self.cluster_id, self.node_pool_id, count),
+        )
         self.log.info("Node pool %s asked for %s nodes", self.node_pool_id, count)
         subject = {
             "cluster_id": self.cluster_id,

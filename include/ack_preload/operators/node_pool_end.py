@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,11 @@ class PoolsOperator(AckOperator):
     def _delete(self, cluster_id: str, pools: Sequence[NodePoolView]) -> list[str]:
         doomed = sorted(pool.node_pool_id for pool in pools)
         for node_pool_id in doomed:
-            self.hook.delete_node_pool(cluster_id, node_pool_id)
+            self.change(
+                cluster_id,
+                node_pool_id,
+                functools.partial(self.hook.delete_node_pool, cluster_id, node_pool_id),
+            )
             self.log.info("Node pool %s told to go, with its nodes", node_pool_id)
         return self._await_next(cluster_id, doomed, [])
 
@@ -130,8 +135,12 @@ class RestoreNodePoolOperator(PoolsOperator):
             last["snapshot_id"] = previous
         tags = {k: v for k, v in pool.tags.items() if k not in (APPLIED_KEY, PREVIOUS_KEY)}
         group = {"data_disks": pool.disks_with(last), "tags": tags_for_api(tags)}
-        task_id = self.hook.modify_node_pool(
-            self.cluster_id, pool.node_pool_id, {"scaling_group": group}
+        task_id = self.change(
+            self.cluster_id,
+            pool.node_pool_id,
+            lambda: self.hook.modify_node_pool(
+                self.cluster_id, pool.node_pool_id, {"scaling_group": group}
+            ),
         )
         self.log.info("Node pool %s goes back to snapshot %s", pool.node_pool_id, previous)
         return task_id

@@ -59,6 +59,7 @@ PROBES: dict[str, Look] = {
     "snapshot_gone": Look(f"{HERE}:snapshot", "snapshot_id"),
     "ack_task_succeeded": Look(f"{HERE}:ack_task", "task_id"),
     "node_pool_active": Look(f"{HERE}:node_pool", "node_pool_id"),
+    "node_pool_settled": Look(f"{HERE}:node_pool", "node_pool_id"),
     "node_pool_gone": Look(f"{HERE}:node_pool", "node_pool_id"),
     "nodes_ready": Look(f"{HERE}:nodes", "node_pool_id"),
     "nodes_gone": Look(f"{HERE}:nodes", "node_pool_id"),
