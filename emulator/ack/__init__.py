@@ -1,1 +1,16 @@
-"""Container Service for Kubernetes, 2015-12-15."""
+"""Container Service (CS) 2015-12-15, the REST style API of clusters and node pools."""
+
+from __future__ import annotations
+
+from emulator.ack import clusters, node_pools, nodes, tasks
+from emulator.ack.actions import ACTIONS, VERSION, perform
+
+__all__ = [
+    "ACTIONS",
+    "VERSION",
+    "clusters",
+    "node_pools",
+    "nodes",
+    "perform",
+    "tasks",
+]

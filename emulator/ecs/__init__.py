@@ -1,1 +1,17 @@
-"""Elastic Compute Service, 2014-05-26."""
+"""ECS 2014-05-26, the RPC style API of instances, disks and snapshots."""
+
+from __future__ import annotations
+
+from emulator.ecs import catalog, disks, instances, key_pairs, snapshots
+from emulator.ecs.actions import ACTIONS, VERSION, perform
+
+__all__ = [
+    "ACTIONS",
+    "VERSION",
+    "catalog",
+    "disks",
+    "instances",
+    "key_pairs",
+    "perform",
+    "snapshots",
+]

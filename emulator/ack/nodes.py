@@ -1,0 +1,150 @@
+"""DescribeClusterNodes, and what is known of a node from its instance and from Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from emulator.ack.actions import action
+from emulator.ack.clusters import cluster_named, pools_of
+from emulator.ack.resources import Cluster, NodePool, PoolNode
+from emulator.ack.tasks import beijing
+from emulator.ecs.resources import InstanceStatus
+from emulator.errors import NOT_FOUND, ApiError
+from emulator.kube.errors import KubeError
+from emulator.params import ANY, Params, Rule
+
+if TYPE_CHECKING:
+    from emulator.cloud import Cloud
+
+MAX_PAGE = 100
+STATES = ("all", "running", "removing", "initial", "failed")
+
+
+def page_number(text: str) -> str | None:
+    return None if text.isascii() and text.isdecimal() and int(text) else f"{text!r} is no page"
+
+
+def page_size(text: str) -> str | None:
+    problem = page_number(text)
+    return problem or (None if int(text) <= MAX_PAGE else f"{text} is more than {MAX_PAGE}")
+
+
+@action(
+    "DescribeClusterNodes",
+    {
+        "nodepool_id": ANY,
+        "instanceIds": ANY,  # separated by commas, as the next two
+        "nodeNames": ANY,
+        "nodeIps": ANY,
+        "state": Rule(one_of=STATES),
+        "pageNumber": Rule(check=page_number),
+        "pageSize": Rule(check=page_size),
+    },
+)
+def describe_cluster_nodes(cloud: Cloud, params: Params) -> dict[str, Any]:
+    cluster = cluster_named(cloud, params["cluster_id"])
+    pool_id = params.get("nodepool_id")
+    if pool_id and pool_id not in cloud.node_pools:
+        raise ApiError(NOT_FOUND, "ErrorNodePoolNotFound", f"nodepool {pool_id} is not found")
+    found = [
+        each
+        for pool in pools_of(cloud, cluster)
+        if pool_id in (None, pool.node_pool_id)
+        for each in nodes_of(cloud, cluster, pool)
+        if matches(each, params)
+    ]
+    size, number = int(params.get("pageSize", 10)), int(params.get("pageNumber", 1))
+    return {
+        "nodes": found[(number - 1) * size : number * size],
+        "page": {"page_number": number, "page_size": size, "total_count": len(found)},
+    }
+
+
+def matches(node: dict[str, Any], params: Params) -> bool:
+    have = {
+        "instanceIds": node["instance_id"],
+        "nodeNames": node["node_name"],
+        "nodeIps": ",".join(node["ip_address"]),
+    }
+    for name, value in have.items():
+        if params.get(name) and value not in params[name].split(","):
+            return False
+    return params.get("state", "all") in ("all", node["state"])
+
+
+def nodes_of(cloud: Cloud, cluster: Cluster, pool: NodePool) -> Iterator[dict[str, Any]]:
+    for node in list(pool.nodes.values()):
+        yield body(cloud, cluster, pool, node)
+
+
+def body(cloud: Cloud, cluster: Cluster, pool: NodePool, node: PoolNode) -> dict[str, Any]:
+    """Return a node as ACK describes it; its state follows instance and Kubernetes Node."""
+    instance = cloud.instances.get(node.instance_id)
+    instance_type = instance.instance_type if instance else ""
+    return {
+        "instance_id": node.instance_id,
+        "instance_name": instance.name if instance else "",
+        "instance_type": instance_type,
+        "instance_type_family": instance_type.rpartition(".")[0],
+        "instance_charge_type": "PostPaid",
+        "instance_role": "Worker",
+        "instance_status": instance.status if instance else "",
+        "spot_strategy": "NoSpot",
+        "image_id": instance.image.image_id if instance else "",
+        "host_name": instance.hostname if instance else "",
+        "ip_address": [instance.private_ip] if instance else [],
+        "node_name": node.node_name,
+        "node_status": node_status(cluster, node),
+        "nodepool_id": pool.node_pool_id,
+        "state": state(cloud, cluster, node),
+        "error_message": node.error,
+        "source": "ess_attach",
+        "is_aliyun_node": True,
+        "creation_time": beijing(node.created),
+        "expired_time": "2099-12-31T23:59:00+08:00",
+    }
+
+
+def state(cloud: Cloud, cluster: Cluster, node: PoolNode) -> str:
+    if node.is_removing:
+        return "removing"
+    if node.error:
+        return "failed"
+    instance = cloud.instances.get(node.instance_id)
+    is_running = instance is not None and instance.status is InstanceStatus.RUNNING
+    return "running" if is_running and ready_condition(cluster, node) is not None else "initial"
+
+
+def ready_condition(cluster: Cluster, node: PoolNode) -> dict[str, Any] | None:
+    """Return the Ready condition of the Kubernetes Node; None when there is no such Node."""
+    try:
+        found = cluster.kube.store.get("nodes", None, node.node_name)
+    except KubeError:
+        return None
+    conditions = found.get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == "Ready"), {"status": "Unknown"})
+
+
+def node_status(cluster: Cluster, node: PoolNode) -> str:
+    condition = ready_condition(cluster, node)
+    if condition is None:
+        return "NotReady"
+    return {"True": "Ready", "False": "NotReady"}.get(condition["status"], "Unknown")
+
+
+def counts(cloud: Cloud, pool: NodePool) -> dict[str, int]:
+    """Return the numbers of nodes under a pool's ``status``."""
+    cluster = cloud.clusters[pool.cluster_id]
+    described = list(nodes_of(cloud, cluster, pool))
+    states = [each["state"] for each in described]
+    ready = sum(each["node_status"] == "Ready" for each in described)
+    return {
+        "total_nodes": len(states),
+        "healthy_nodes": ready,
+        "serving_nodes": ready,
+        "initial_nodes": states.count("initial"),
+        "failed_nodes": states.count("failed"),
+        "removing_nodes": states.count("removing"),
+        "offline_nodes": 0,
+    }

@@ -1,0 +1,89 @@
+"""The table of ECS actions. A handler takes the cloud and the parameters and returns the body.
+
+https://api.alibabacloud.com/document/Ecs/2014-05-26
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulator.api_model import ApiModel
+from emulator.errors import NOT_FOUND, ApiError, unsupported
+from emulator.params import Call, Params, Rule, Rules, nested
+
+if TYPE_CHECKING:
+    from emulator.cloud import Cloud
+
+VERSION = "2014-05-26"
+Handler = Callable[["Cloud", Params], dict[str, Any]]
+MODEL = ApiModel(Path(__file__).parent / "api.json")
+TAGS: Rules = {
+    "Tag": Rule(high=20),
+    "Tag.Key": Rule(required=True, high=128, pattern=r"(?!aliyun|acs:|https?://).*"),
+    "Tag.Value": Rule(high=128, pattern=r"(?!https?://).*"),
+}
+NUMBERED_PAGES: Rules = {"PageNumber": Rule(low=1), "PageSize": Rule(low=1, high=100)}
+PAGES: Rules = {**NUMBERED_PAGES, "MaxResults": Rule(low=1, high=100), "NextToken": Rule()}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    call: Call
+    handler: Handler
+
+
+ACTIONS: dict[str, Action] = {}
+
+
+def action(name: str, rules: Rules) -> Callable[[Handler], Handler]:
+    """Register a handler under the API's own name, with a rule for each parameter it obeys."""
+
+    def register(handler: Handler) -> Handler:
+        if name in ACTIONS:
+            raise ValueError(f"two handlers for {name}")
+        ACTIONS[name] = Action(Call(MODEL.fields(name), rules), handler)
+        return handler
+
+    return register
+
+
+def perform(cloud: Cloud, name: str, flat: dict[str, str]) -> dict[str, Any]:
+    """Check and make one call.
+
+    :raises ApiError: as ECS would refuse it.
+    """
+    found = ACTIONS.get(name)
+    if found is None:
+        if name in MODEL.names:
+            raise unsupported(f"the ECS action {name}")
+        raise ApiError(
+            NOT_FOUND, "InvalidAction.NotFound", f"Specified api {name} is not found in ECS."
+        )
+    params = found.call.read(nested(flat), text=True)
+    check_region(cloud, params)
+    if (known := cloud.tokens.answer(name, params)) is not None:
+        return known
+    body = found.handler(cloud, params)
+    cloud.tokens.keep(name, params, body)
+    return body
+
+
+def check_region(cloud: Cloud, params: Params) -> None:
+    region = params.get("RegionId", cloud.account.region_id)
+    if region != cloud.account.region_id:
+        raise ApiError(
+            NOT_FOUND,
+            "InvalidRegionId.NotFound",
+            f"The specified RegionId {region} does not exist.",
+        )
+
+
+def tags_of(params: Params) -> dict[str, str]:
+    return {tag["Key"]: tag.get("Value", "") for tag in params.get("Tag", [])}
+
+
+def tags_body(tags: dict[str, str]) -> dict[str, Any]:
+    return {"Tag": [{"TagKey": key, "TagValue": value} for key, value in tags.items()]}

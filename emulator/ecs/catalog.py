@@ -1,0 +1,125 @@
+"""DescribeRegions, DescribeImages, DescribeImageFromFamily and TagResources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from emulator.account import IMAGES, Image
+from emulator.ecs.actions import NUMBERED_PAGES, TAGS, action, tags_of
+from emulator.ecs.reading import page
+from emulator.errors import conflict, not_found
+from emulator.params import ANY, REQUIRED, Params, Rule
+
+if TYPE_CHECKING:
+    from emulator.cloud import Cloud
+
+MAX_TAGS = 20
+
+
+@action("DescribeRegions", {})
+def describe_regions(cloud: Cloud, params: Params) -> dict[str, Any]:
+    region = cloud.account.region_id
+    endpoint = f"ecs.{region}.aliyuncs.com"
+    return {"Regions": {"Region": [{"RegionId": region, "RegionEndpoint": endpoint}]}}
+
+
+@action(
+    "DescribeImages",
+    {
+        **NUMBERED_PAGES,
+        "RegionId": REQUIRED,
+        "ImageId": ANY,
+        "ImageFamily": ANY,
+        "ImageOwnerAlias": Rule(one_of=("system", "self", "others", "marketplace")),
+        "Architecture": Rule(one_of=("i386", "x86_64", "arm64")),
+        "Status": Rule(one_of=("Creating", "Waiting", "Available", "UnAvailable", "CreateFailed")),
+        "OSType": Rule(one_of=("linux", "windows")),
+        "IsSupportCloudinit": ANY,
+    },
+)
+def describe_images(cloud: Cloud, params: Params) -> dict[str, Any]:
+    have = {
+        "ImageOwnerAlias": "system",
+        "Architecture": "x86_64",
+        "Status": "Available",
+        "OSType": "linux",
+        "IsSupportCloudinit": True,
+    }
+    same = all(params[name] == value for name, value in have.items() if name in params)
+    ids = params.get("ImageId", "").split(",")
+    shown = [
+        image
+        for image in IMAGES
+        if same
+        and (image.image_id in ids or ids == [""])
+        and params.get("ImageFamily", image.family) == image.family
+    ]
+    return page(
+        params,
+        shown,
+        lambda image: image.image_id,
+        lambda page: {"Images": {"Image": [image_body(each) for each in page]}},
+    )
+
+
+@action("DescribeImageFromFamily", {"RegionId": REQUIRED, "ImageFamily": REQUIRED})
+def describe_image_from_family(cloud: Cloud, params: Params) -> dict[str, Any]:
+    image = cloud.account.newest_of(params["ImageFamily"])
+    if image is None:
+        raise not_found("InvalidImageFamily.NotFound", "ImageFamily", params["ImageFamily"])
+    return {"Image": image_body(image)}
+
+
+def image_body(image: Image) -> dict[str, Any]:
+    return {
+        "ImageId": image.image_id,
+        "ImageName": image.image_id,
+        "ImageFamily": image.family,
+        "OSName": image.name,
+        "OSNameEn": image.name,
+        "OSType": "linux",
+        "Architecture": "x86_64",
+        "ImageOwnerAlias": "system",
+        "IsSupportCloudinit": True,
+        "Size": image.size_gib,
+        "CreationTime": image.created,
+        "Status": "Available",
+        "Progress": "100%",
+    }
+
+
+@action(
+    "TagResources",
+    {
+        **TAGS,
+        "Tag": Rule(required=True, high=20),
+        "RegionId": REQUIRED,
+        "ResourceType": Rule(
+            required=True,
+            one_of=("instance", "disk", "snapshot", "keypair"),
+            code="InvalidResourceType.NotFound",
+        ),
+        "ResourceId": Rule(required=True, high=50),
+    },
+)
+def tag_resources(cloud: Cloud, params: Params) -> dict[str, Any]:
+    """Tag all of the resources or, when one is unknown or would have too many, none."""
+    key_pairs = {pair.key_pair_id: pair for pair in cloud.key_pairs.values()}
+    kinds = {
+        "instance": {key: each.tags for key, each in cloud.instances.items()},
+        "disk": {key: each.tags for key, each in cloud.disks.items()},
+        "snapshot": {key: each.tags for key, each in cloud.snapshots.items()},
+        "keypair": {key: each.tags for key, each in (key_pairs | cloud.key_pairs).items()},
+    }
+    known = kinds[params["ResourceType"]]
+    tags = tags_of(params)
+    for resource_id in params["ResourceId"]:
+        if resource_id not in known:
+            raise not_found("InvalidResourceId.NotFound", "ResourceId", resource_id)
+        if len(known[resource_id].keys() | tags.keys()) > MAX_TAGS:
+            raise conflict(
+                "TagLimitExceeded", f"{resource_id} would have more than {MAX_TAGS} tags."
+            )
+    for resource_id in params["ResourceId"]:
+        known[resource_id].update(tags)
+    return {}

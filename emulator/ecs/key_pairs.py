@@ -1,0 +1,129 @@
+"""ImportKeyPair, DescribeKeyPairs, DeleteKeyPairs.
+
+https://www.alibabacloud.com/help/en/ecs/developer-reference/api-ecs-2014-05-26-importkeypair
+Not emulated: CreateKeyPair, which would hand out a private key.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
+
+from emulator.ecs.actions import NUMBERED_PAGES, TAGS, action, tags_body, tags_of
+from emulator.ecs.reading import has_tags, id_list, page, to_second
+from emulator.ecs.resources import KeyPair
+from emulator.errors import conflict
+from emulator.params import ANY, REQUIRED, Params, Rule
+
+if TYPE_CHECKING:
+    from emulator.cloud import Cloud
+
+KEY_PAIR_NAME = r"(?!https?://)[A-Za-z\u4e00-\u9fff][\w\-:\u4e00-\u9fff]{1,127}"
+
+
+def public_key(text: str) -> str | None:
+    try:
+        load_ssh_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return "it is no OpenSSH public key"
+    return None
+
+
+def fingerprint(text: str) -> str:
+    """Return the MD5 fingerprint that ECS shows; it identifies and protects nothing."""
+    raw = base64.b64decode(text.split()[1])
+    return hashlib.md5(raw, usedforsecurity=False).hexdigest()
+
+
+@action(
+    "ImportKeyPair",
+    {
+        **TAGS,
+        "RegionId": REQUIRED,
+        "KeyPairName": Rule(
+            required=True, pattern=KEY_PAIR_NAME, code="InvalidKeyPairName.Malformed"
+        ),
+        "PublicKeyBody": Rule(
+            required=True, check=public_key, code="InvalidPublicKeyBody.Malformed"
+        ),
+    },
+)
+def import_key_pair(cloud: Cloud, params: Params) -> dict[str, Any]:
+    name = params["KeyPairName"]
+    if name in cloud.key_pairs:
+        raise conflict("KeyPair.AlreadyExist", f"The key pair {name} already exists.")
+    key_pair = KeyPair(
+        name=name,
+        key_pair_id=cloud.ids.ecs("ssh"),
+        public_key=params["PublicKeyBody"].strip(),
+        fingerprint=fingerprint(params["PublicKeyBody"]),
+        created=cloud.now(),
+        tags=tags_of(params),
+    )
+    cloud.key_pairs[name] = key_pair
+    return {
+        "KeyPairName": name,
+        "KeyPairFingerPrint": key_pair.fingerprint,
+        "KeyPairId": key_pair.key_pair_id,
+    }
+
+
+@action(
+    "DescribeKeyPairs",
+    {
+        **TAGS,
+        **NUMBERED_PAGES,
+        "RegionId": REQUIRED,
+        "KeyPairName": ANY,  # may have * for any text
+        "KeyPairFingerPrint": ANY,
+    },
+)
+def describe_key_pairs(cloud: Cloud, params: Params) -> dict[str, Any]:
+    pattern = re.escape(params.get("KeyPairName", "*")).replace(r"\*", ".*")
+    shown = [
+        pair
+        for pair in cloud.key_pairs.values()
+        if re.fullmatch(pattern, pair.name)
+        and params.get("KeyPairFingerPrint", pair.fingerprint) == pair.fingerprint
+        and has_tags(pair.tags, params)
+    ]
+    return page(
+        params,
+        shown,
+        lambda pair: pair.name,
+        lambda page: {"KeyPairs": {"KeyPair": [body(each) for each in page]}},
+    )
+
+
+def body(pair: KeyPair) -> dict[str, Any]:
+    return {
+        "KeyPairName": pair.name,
+        "KeyPairId": pair.key_pair_id,
+        "KeyPairFingerPrint": pair.fingerprint,
+        "PublicKey": pair.public_key,
+        "CreationTime": to_second(pair.created),
+        "Tags": tags_body(pair.tags),
+    }
+
+
+@action(
+    "DeleteKeyPairs", {"RegionId": REQUIRED, "KeyPairNames": Rule(required=True, check=id_list)}
+)
+def delete_key_pairs(cloud: Cloud, params: Params) -> dict[str, Any]:
+    """Delete key pairs; an unknown name is no error, a bound one is refused."""
+    names = json.loads(params["KeyPairNames"])
+    bound = {instance.key_pair_name for instance in cloud.instances.values()}
+    if in_use := sorted(bound & set(names)):
+        raise conflict(
+            "InvalidParameter.KeypairAlreadyAttachedInstance",
+            f"The key pairs {', '.join(in_use)} are bound to instances.",
+        )
+    for name in names:
+        cloud.key_pairs.pop(name, None)
+    return {}

@@ -1,0 +1,225 @@
+"""CreateSnapshot, DescribeSnapshots, DeleteSnapshot.
+
+https://www.alibabacloud.com/help/en/ecs/developer-reference/api-ecs-2014-05-26-createsnapshot
+Refused as not emulated: ``InstantAccess``, ``InstantAccessRetentionDays``, ``StorageLocationArn``,
+snapshots of system disks.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from emulator.ecs.actions import PAGES, TAGS, action, tags_body, tags_of
+from emulator.ecs.ordering import ORDER_RULES
+from emulator.ecs.reading import has_tags, id_list, page, to_second, wanted_ids
+from emulator.ecs.resources import Disk, DiskStatus, InstanceStatus, Snapshot, SnapshotStatus
+from emulator.errors import BAD_REQUEST, ApiError, conflict, not_found, unsupported
+from emulator.machines.base import MachineError
+from emulator.params import ANY, REQUIRED, Params, Rule
+
+if TYPE_CHECKING:
+    from emulator.cloud import Cloud
+
+log = logging.getLogger(__name__)
+MAX_PER_DISK = 256
+
+
+@action(
+    "CreateSnapshot",
+    {
+        **TAGS,
+        "DiskId": REQUIRED,
+        "SnapshotName": Rule(
+            pattern=r"(?!auto|https?://)[^\s].{1,127}", code="InvalidSnapshotName.Malformed"
+        ),
+        "Description": Rule(low=2, high=256, code="InvalidDescription.Malformed"),
+        "RetentionDays": Rule(low=1, high=65536),
+        "Category": Rule(one_of=("Standard",)),
+        "ClientToken": ORDER_RULES["ClientToken"],
+    },
+)
+def create_snapshot(cloud: Cloud, params: Params) -> dict[str, Any]:
+    disk = cloud.disks.get(params["DiskId"])
+    if disk is None:
+        raise not_found("InvalidDiskId.NotFound", "DiskId", params["DiskId"])
+    check_disk(cloud, disk)
+    snapshot = Snapshot(
+        snapshot_id=cloud.ids.ecs("s"),
+        name=params.get("SnapshotName", ""),
+        description=params.get("Description", ""),
+        disk_id=disk.disk_id,
+        disk_size_gib=disk.size_gib,
+        disk_type=disk.type,
+        created=cloud.now(),
+        upload=timedelta(seconds=cloud.settings.snapshot_upload_s),
+        tags=tags_of(params),
+        encrypted=disk.encrypted,
+        retention_days=params.get("RetentionDays", 0),
+    )
+    cloud.snapshots[snapshot.snapshot_id] = snapshot
+    cloud.spawn(clone(cloud, snapshot))
+    if snapshot.retention_days:
+        cloud.spawn(expire(cloud, snapshot))
+    return {"SnapshotId": snapshot.snapshot_id}
+
+
+def check_disk(cloud: Cloud, disk: Disk) -> None:
+    """Refuse a disk that is in no state for a snapshot, with the code that the API has for it."""
+    if disk.type == "system":
+        raise unsupported(f"a snapshot of the system disk {disk.disk_id}")
+    if disk.attached is None:
+        raise conflict(
+            "IncorrectDiskStatus.NeverAttached",
+            f"The disk {disk.disk_id} has never been attached to an instance.",
+        )
+    if disk.status not in (DiskStatus.IN_USE, DiskStatus.AVAILABLE):
+        raise conflict("IncorrectDiskStatus", f"The disk {disk.disk_id} is {disk.status}.")
+    instance = cloud.instances.get(disk.instance_id)
+    allowed = (InstanceStatus.RUNNING, InstanceStatus.STOPPED)
+    if instance and (instance.status not in allowed or instance.is_being_released):
+        raise ApiError(
+            BAD_REQUEST,
+            "IncorrectInstanceStatus",
+            f"The current status of the resource does not support this operation: "
+            f"{instance.instance_id} is {instance.status}.",
+        )
+    statuses = [
+        s.status(cloud.now()) for s in cloud.snapshots.values() if s.disk_id == disk.disk_id
+    ]
+    if SnapshotStatus.PROGRESSING in statuses:
+        raise conflict(
+            "IncorrectDiskStatus.CreatingSnapshot",
+            f"A snapshot of the disk {disk.disk_id} is being created.",
+        )
+    if len(statuses) >= MAX_PER_DISK:
+        raise conflict("QuotaExceed.Snapshot", f"The disk {disk.disk_id} has {MAX_PER_DISK}.")
+
+
+async def clone(cloud: Cloud, snapshot: Snapshot) -> None:
+    """Keep the disk as it is now; what follows, the upload, is only a matter of time."""
+    try:
+        size = await cloud.machines.create_snapshot(snapshot.snapshot_id, snapshot.disk_id)
+    except MachineError as exc:
+        snapshot.has_failed = True
+        cloud.failed(snapshot.snapshot_id, str(exc))
+        return
+    snapshot.allocated_bytes = size
+    snapshot.cloned_at = cloud.now()
+    if snapshot.snapshot_id not in cloud.snapshots:  # cancelled meanwhile
+        await forget(cloud, snapshot.snapshot_id)
+
+
+async def expire(cloud: Cloud, snapshot: Snapshot) -> None:
+    await cloud.clock.sleep_until(snapshot.created + timedelta(days=snapshot.retention_days))
+    if cloud.snapshots.pop(snapshot.snapshot_id, None) is not None:
+        log.info("%s reached its RetentionDays", snapshot.snapshot_id)
+        await forget(cloud, snapshot.snapshot_id)
+
+
+async def forget(cloud: Cloud, snapshot_id: str) -> None:
+    try:
+        await cloud.machines.delete_snapshot(snapshot_id)
+    except MachineError as exc:
+        cloud.failed(snapshot_id, f"not deleted: {exc}")
+
+
+@action(
+    "DescribeSnapshots",
+    {
+        **TAGS,
+        **PAGES,
+        "RegionId": REQUIRED,
+        "SnapshotIds": Rule(check=id_list),
+        "DiskId": ANY,
+        "SnapshotName": ANY,
+        "Status": Rule(one_of=(*SnapshotStatus, "all")),
+        "SnapshotType": Rule(one_of=("auto", "user", "all")),
+        "SourceDiskType": Rule(one_of=("system", "data")),
+        "Usage": Rule(one_of=("none", "disk", "image", "image_disk")),
+    },
+)
+def describe_snapshots(cloud: Cloud, params: Params) -> dict[str, Any]:
+    wanted = wanted_ids(params, "SnapshotIds")
+    shown = [
+        snapshot
+        for snapshot in cloud.snapshots.values()
+        if (wanted is None or snapshot.snapshot_id in wanted)
+        and matches(cloud, snapshot, params)
+        and has_tags(snapshot.tags, params)
+    ]
+    return page(
+        params,
+        shown,
+        lambda snapshot: snapshot.snapshot_id,
+        lambda page: {"Snapshots": {"Snapshot": [body(cloud, each) for each in page]}},
+    )
+
+
+def matches(cloud: Cloud, snapshot: Snapshot, params: Params) -> bool:
+    have = {
+        "DiskId": snapshot.disk_id,
+        "SnapshotName": snapshot.name,
+        "Status": snapshot.status(cloud.now()),
+        "SnapshotType": "user",
+        "SourceDiskType": snapshot.disk_type,
+        "Usage": usage(cloud, snapshot),
+    }
+    return all(params.get(name, "all") in ("all", value) for name, value in have.items())
+
+
+def usage(cloud: Cloud, snapshot: Snapshot) -> str:
+    disks = cloud.disks.values()
+    is_used = any(disk.source_snapshot_id == snapshot.snapshot_id for disk in disks)
+    return "disk" if is_used else "none"
+
+
+def body(cloud: Cloud, snapshot: Snapshot) -> dict[str, Any]:
+    """Return a snapshot as DescribeSnapshots shows it; ``Available`` comes before the upload."""
+    now = cloud.now()
+    uploaded = snapshot.uploaded(now)
+    status = snapshot.status(now)
+    shown = {
+        "SnapshotId": snapshot.snapshot_id,
+        "SnapshotName": snapshot.name,
+        "Description": snapshot.description,
+        "Status": status,
+        "Progress": f"{int(uploaded * 100)}%",
+        "RemainTime": math.ceil(snapshot.upload.total_seconds() * (1 - uploaded)),
+        "Available": snapshot.cloned_at is not None and status is not SnapshotStatus.FAILED,
+        "Usage": usage(cloud, snapshot),
+        "InstantAccess": False,
+        "Category": "standard",
+        "SnapshotType": "user",
+        "CreationTime": to_second(snapshot.created),
+        "LastModifiedTime": to_second(snapshot.created),
+        "SourceDiskId": snapshot.disk_id,
+        "SourceDiskSize": str(snapshot.disk_size_gib),
+        "SourceDiskType": snapshot.disk_type,
+        "SnapshotLinkId": f"sl-{snapshot.disk_id.removeprefix('d-')}",
+        "Encrypted": snapshot.encrypted,
+        "RegionId": cloud.account.region_id,
+        "Tags": tags_body(snapshot.tags),
+    }
+    if snapshot.retention_days:
+        shown["RetentionDays"] = snapshot.retention_days
+    return shown
+
+
+@action("DeleteSnapshot", {"SnapshotId": REQUIRED, "Force": ANY})
+def delete_snapshot(cloud: Cloud, params: Params) -> dict[str, Any]:
+    """Delete one; a snapshot in progress is cancelled. A node pool's reference protects none."""
+    snapshot = cloud.snapshots.get(params["SnapshotId"])
+    if snapshot is None:
+        raise not_found("InvalidSnapshotId.NotFound", "SnapshotId", params["SnapshotId"])
+    if usage(cloud, snapshot) == "disk" and not params.get("Force"):
+        raise conflict(
+            "SnapshotCreatedDisk",
+            f"The snapshot {snapshot.snapshot_id} has been used to create disks.",
+        )
+    del cloud.snapshots[snapshot.snapshot_id]
+    if snapshot.cloned_at is not None:
+        cloud.spawn(forget(cloud, snapshot.snapshot_id))
+    return {}

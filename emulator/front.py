@@ -1,0 +1,175 @@
+"""The HTTP front: one port for ECS and ACK, told apart by the version that a call names.
+
+Order of the checks, as at the gateway: signature, action, parameters, state.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from emulator import ack, control, ecs
+from emulator.cloud import Cloud
+from emulator.errors import BAD_REQUEST, NOT_FOUND, ApiError, invalid
+from emulator.ids import request_id
+from emulator.request_log import RequestLog
+from emulator.signing import SignedRequest, Verifier
+
+log = logging.getLogger(__name__)
+METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
+MAX_BODY = 4 * 2**20  # far above a node pool's description, the largest there is
+INTERNAL = ApiError(
+    500, "InternalError", "The request processing has failed due to some unknown error."
+)
+
+
+@dataclass(slots=True)
+class Incoming:
+    """One call on its way through the front."""
+
+    signed: SignedRequest
+    action: str
+    version: str
+    request_id: str = field(default_factory=request_id)
+
+    def query(self) -> dict[str, str]:
+        """Return the query's parameters.
+
+        :raises ApiError: for a name that is given twice.
+        """
+        pairs = parse_qsl(self.signed.query, keep_blank_values=True)
+        flat = dict(pairs)
+        if len(flat) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise invalid(twice, "it is given twice")
+        return flat
+
+
+class Front:
+    """Answers every call of the two APIs, and logs it."""
+
+    def __init__(self, cloud: Cloud, requests: RequestLog) -> None:
+        self._cloud = cloud
+        self._requests = requests
+        account = cloud.account
+        self._verifier = Verifier(account.access_key_id, account.access_key_secret)
+
+    async def answer(self, request: Request) -> Response:
+        incoming = await self._read(request)
+        code, status = "", 200
+        try:
+            body = self._perform(incoming)
+        except ApiError as error:
+            code, status = error.code, error.status
+            body = self._refusal(incoming, error)
+        except Exception:
+            log.exception("%s %s", incoming.action, incoming.request_id)
+            code, status = INTERNAL.code, INTERNAL.status
+            body = self._refusal(incoming, INTERNAL)
+        self._log(incoming, status, code)
+        return Response(
+            json.dumps(body),
+            status,
+            media_type="application/json",
+            headers={"x-acs-request-id": incoming.request_id},
+        )
+
+    async def _read(self, request: Request) -> Incoming:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk[: MAX_BODY + 1 - len(body)]
+        return Incoming(
+            SignedRequest(
+                method=request.method,
+                path=request.scope["raw_path"].decode("latin-1"),
+                query=request.scope["query_string"].decode("latin-1"),
+                headers=headers,
+                body=bytes(body),
+            ),
+            action=headers.get("x-acs-action", ""),
+            version=headers.get("x-acs-version", ""),
+        )
+
+    def _perform(self, incoming: Incoming) -> dict[str, Any]:
+        signed = incoming.signed
+        if len(signed.body) > MAX_BODY:
+            raise ApiError(413, "RequestBodyTooLarge", f"The body is larger than {MAX_BODY} bytes.")
+        self._verifier.verify(signed)
+        if incoming.version == ack.VERSION:
+            body = ack.perform(self._cloud, incoming.action, signed, incoming.query())
+            return {"request_id": incoming.request_id, **body}
+        if incoming.version != ecs.VERSION:
+            raise ApiError(
+                NOT_FOUND, "InvalidVersion", f"Specified version {incoming.version!r} is not valid."
+            )
+        if signed.path != "/" or signed.method not in ("GET", "POST"):
+            raise ApiError(BAD_REQUEST, "UnsupportedHTTPMethod", "ECS takes GET or POST at /.")
+        body = ecs.perform(self._cloud, incoming.action, incoming.query() | form(signed))
+        return {"RequestId": incoming.request_id, **body}
+
+    def _refusal(self, incoming: Incoming, error: ApiError) -> dict[str, Any]:
+        if incoming.version == ack.VERSION:
+            return error.roa_body(incoming.request_id)
+        return error.rpc_body(incoming.request_id, incoming.signed.headers.get("host", ""))
+
+    def _log(self, incoming: Incoming, status: int, code: str) -> None:
+        signed = incoming.signed
+        self._requests.write(
+            {
+                "time": f"{self._cloud.now():%Y-%m-%dT%H:%M:%S.%fZ}",
+                "action": incoming.action,
+                "version": incoming.version,
+                "method": signed.method,
+                "path": signed.path,
+                "query": dict(parse_qsl(signed.query, keep_blank_values=True)),
+                "body": readable(signed.body),
+                "status": status,
+                "code": code,
+                "request_id": incoming.request_id,
+            }
+        )
+
+
+def form(signed: SignedRequest) -> dict[str, str]:
+    """Return the parameters of a form body: other clients than the SDKs send them there."""
+    if not signed.body:
+        return {}
+    if not signed.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise ApiError(BAD_REQUEST, "UnsupportedMediaType", "ECS takes a query or a form body.")
+    try:
+        return dict(parse_qsl(signed.body.decode(), keep_blank_values=True))
+    except UnicodeDecodeError:
+        raise ApiError(BAD_REQUEST, "InvalidRequestBody", "The body is not UTF-8.") from None
+
+
+def readable(body: bytes) -> Any:
+    """Return the body as a log shows it: JSON as such, other text as its length only.
+
+    What is not JSON cannot be searched for secrets, so it is not written.
+    """
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return f"{len(body)} bytes that are not JSON"
+
+
+def front_app(cloud: Cloud, requests: RequestLog) -> Starlette:
+    front = Front(cloud, requests)
+    return Starlette(
+        routes=[
+            Mount("/_control", routes=control.routes(cloud)),
+            Route("/{path:path}", front.answer, methods=METHODS),
+        ]
+    )

@@ -1,0 +1,33 @@
+"""What tests of both sides share: a local cloud on paper machines, and keys to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator.app import Handle, running
+from emulator.settings import Settings
+
+# No delays: a test that wants one moves the clock through its own settings.
+INSTANT = Settings(
+    instance_boot_s=0,
+    instance_stop_s=0,
+    snapshot_upload_s=0,
+    kubelet_registration_s=0,
+    task_step_s=0,
+    content_scale=0.01,
+    paper_kubelet_package_s=0,
+    paper_image_s=0,
+)
+
+
+@pytest.fixture
+def cloud_handle(tmp_path: Path) -> Iterator[Handle]:
+    """Return a fresh local cloud with the demo seed on paper machines, without delays.
+
+    ``.facts`` is its ready line, ``.cloud`` its state, ``.advance(seconds)`` moves its clock.
+    """
+    with running(tmp_path / "cloud", settings=INSTANT) as handle:
+        yield handle
