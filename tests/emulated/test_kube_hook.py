@@ -1,0 +1,266 @@
+"""The client over ACK's kubeconfig, against a Kubernetes API with TLS and tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ack_preload.domain.errors import CloudError, InvalidInputError, UnclearReplyError
+from ack_preload.domain.workload import MEASURE_TAINT, NODE_POOL_LABEL, workload_pod
+from ack_preload.hooks.kube import KubeHook, NodeView
+from ack_preload.hooks.kubeconfig import ClusterAccess
+from ack_preload.triggers.kube import observe_pod
+from emulator.clock import Clock
+from emulator.kube.cluster import KubeCluster
+
+NODE = "cn-hangzhou.198.18.0.11"
+READY_AT = "2026-11-24T04:00:42Z"
+TARGET: dict[str, Any] = {
+    "pool": {"taints": [{"key": "gpu", "value": "true", "effect": "NoSchedule"}]},
+    "measure": {"workload_image": "registry.example.com/ac2/qwen:7b", "namespace": "default"},
+}
+
+
+class Running:
+    def __init__(self, cluster: KubeCluster, url: str) -> None:
+        self.cluster = cluster
+        self.url = url
+        self.kubeconfig = cluster.kubeconfig(url)
+
+    def access(self) -> ClusterAccess:
+        return ClusterAccess.from_kubeconfig(self.kubeconfig)
+
+
+@pytest.fixture
+async def kube(tmp_path: Path) -> AsyncIterator[Running]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    cluster = KubeCluster(Clock(), "c1", "1.32.1-aliyun.1", tmp_path / "kube", ("127.0.0.1",))
+    serving = asyncio.create_task(cluster.run([listener]))
+    try:
+        yield Running(cluster, f"https://127.0.0.1:{listener.getsockname()[1]}")
+    finally:
+        cluster.stop()
+        await serving
+        listener.close()
+
+
+def node(*, ready: bool, pool: str = "np1") -> dict[str, Any]:
+    condition = {
+        "type": "Ready",
+        "status": "True" if ready else "False",
+        "reason": "KubeletReady",
+        "message": "kubelet is posting ready status" if ready else "PLEG is not healthy",
+        "lastHeartbeatTime": READY_AT,
+        "lastTransitionTime": READY_AT,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": NODE, "labels": {NODE_POOL_LABEL: pool}},
+        "spec": {"taints": [dict(MEASURE_TAINT)]},
+        "status": {"conditions": [condition]},
+    }
+
+
+def event(name: str, message: str, *, host: str = NODE, reason: str = "Pulled") -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": "kube-system"},
+        "involvedObject": {"kind": "Pod", "namespace": "kube-system", "name": "kube-proxy-x"},
+        "reason": reason,
+        "message": message,
+        "source": {"component": "kubelet", "host": host},
+        "firstTimestamp": READY_AT,
+        "lastTimestamp": READY_AT,
+        "type": "Normal",
+        "count": 1,
+    }
+
+
+async def test_the_nodes_of_one_pool_are_found_with_their_moments(kube: Running) -> None:
+    kube.cluster.store.create("nodes", node(ready=True))
+    async with KubeHook.connect(kube.access(), "c1") as hook:
+        (found,) = await hook.nodes_of_pool("np1")
+        assert await hook.nodes_of_pool("np2") == []
+    assert (found.name, found.ready, found.ready_at) == (NODE, True, READY_AT)
+    assert found.registered_at.endswith("Z")
+
+
+async def test_a_node_that_is_not_ready_says_why(kube: Running) -> None:
+    kube.cluster.store.create("nodes", node(ready=False))
+    async with KubeHook.connect(kube.access(), "c1") as hook:
+        (found,) = await hook.nodes_of_pool("np1")
+    assert (found.ready, found.reason) == (False, "PLEG is not healthy")
+
+
+def test_a_node_without_conditions_is_not_ready() -> None:
+    bare = {"metadata": {"name": "n", "creationTimestamp": READY_AT}, "status": {}}
+    assert NodeView.from_api(bare) == NodeView("n", READY_AT, ready=False, ready_at="")
+
+
+async def test_only_the_kubelet_of_that_node_is_asked_for_events(kube: Running) -> None:
+    store = kube.cluster.store
+    store.create("events", event("a", 'Successfully pulled image "x" in 1s'), "kube-system")
+    store.create("events", event("b", "y", host="other"), "kube-system")
+    store.create("events", event("c", "z", reason="Started"), "kube-system")
+    async with KubeHook.connect(kube.access(), "c1") as hook:
+        found = await hook.events_of_node(NODE, "Pulled")
+    assert [each.message for each in found] == ['Successfully pulled image "x" in 1s']
+
+
+async def test_a_workload_fits_only_its_pool_and_is_made_once(kube: Running) -> None:
+    pod = workload_pod("ack-preload-1", "np1", TARGET)
+    kube.cluster.store.create("nodes", node(ready=True))
+    async with KubeHook.connect(kube.access(), "c1") as hook:
+        first = await hook.create_pod("default", pod)
+        again = await hook.create_pod("default", pod)
+        assert again["metadata"]["uid"] == first["metadata"]["uid"]
+        async with asyncio.timeout(5):
+            while not (bound := await hook.pod("default", "ack-preload-1")) or not bound[
+                "spec"
+            ].get("nodeName"):
+                await asyncio.sleep(0.02)
+        assert bound["spec"]["nodeName"] == NODE
+        await hook.delete_pod("default", "ack-preload-1")
+        assert await hook.pod("default", "ack-preload-1") is None
+        await hook.delete_pod("default", "ack-preload-1")  # a second try
+
+
+async def test_a_wrong_token_is_refused_with_the_servers_own_word(kube: Running) -> None:
+    access = replace(kube.access(), token="wrong")
+    async with KubeHook.connect(access, "c1") as hook:
+        with pytest.raises(CloudError) as caught:
+            await hook.nodes_of_pool("np1")
+    assert caught.value.code == "Unauthorized"
+
+
+async def test_a_server_of_another_authority_is_not_trusted(kube: Running, tmp_path: Path) -> None:
+    other = KubeCluster(Clock(), "c2", "1.32.1", tmp_path / "other", ("127.0.0.1",))
+    access = replace(kube.access(), ca_pem=other.pki.ca_pem.encode())
+    async with KubeHook.connect(access, "c1") as hook:
+        with pytest.raises(CloudError, match="does not trust") as caught:
+            await hook.version()
+    assert caught.value.code == "CertificateUntrusted"
+
+
+async def test_a_server_that_is_away_is_named(kube: Running) -> None:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        url = f"https://127.0.0.1:{taken.getsockname()[1]}"
+    access = replace(kube.access(), server=url)
+    async with KubeHook.connect(access, "c1") as hook:
+        with pytest.raises(UnclearReplyError, match=f"cluster c1 at {url} gives no answer"):
+            await hook.version()
+
+
+async def test_neither_key_nor_token_shows_in_the_text_of_an_access(kube: Running) -> None:
+    access = replace(kube.access(), key_pem=b"PRIVATE")
+    assert access.token
+    assert access.token not in repr(access)
+    assert "PRIVATE" not in repr(access)
+
+
+async def test_the_client_keeps_no_file_of_the_kubeconfig(kube: Running) -> None:
+    with kube.access().configuration() as configuration:
+        path = Path(configuration.ssl_ca_cert)
+        assert path.read_text() == kube.cluster.pki.ca_pem
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param({"current-context": "none"}, "contexts has no entry 'none'", id="no context"),
+        pytest.param({"clusters": []}, "clusters has no entry", id="no cluster"),
+        pytest.param({"users": None}, "users has no entry", id="no users"),
+    ],
+)
+async def test_a_broken_kubeconfig_is_named_but_not_quoted(
+    kube: Running, change: dict[str, Any], says: str
+) -> None:
+    broken = yaml.safe_dump(yaml.safe_load(kube.kubeconfig) | change)
+    with pytest.raises(InvalidInputError, match=says) as caught:
+        ClusterAccess.from_kubeconfig(broken)
+    assert kube.cluster.admin_token not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[", "7", ""])
+def test_a_kubeconfig_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="kubeconfig: "):
+        ClusterAccess.from_kubeconfig(text)
+
+
+def pod(phase: str, state: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    containers = [{"name": "workload", "state": state}] if state else []
+    return {
+        "metadata": {"creationTimestamp": "2026-11-24T04:00:00Z"},
+        "status": {"phase": phase, "containerStatuses": containers, **status},
+    }
+
+
+UNSCHEDULED = [
+    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+]
+
+
+@pytest.mark.parametrize(
+    ("seen", "state", "key", "value"),
+    [
+        pytest.param(
+            pod("Running", {"running": {"startedAt": "2026-11-24T04:00:07Z"}}),
+            "Running",
+            "started_at",
+            "2026-11-24T04:00:07Z",
+            id="runs",
+        ),
+        pytest.param(
+            pod("Succeeded", {"terminated": {"exitCode": 0, "startedAt": "2026-11-24T04:00:07Z"}}),
+            "Succeeded",
+            "started_at",
+            "2026-11-24T04:00:07Z",
+            id="has run",
+        ),
+        pytest.param(
+            pod("Pending", {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}),
+            "Failed",
+            "error",
+            "ImagePullBackOff: not found",
+            id="stuck",
+        ),
+        pytest.param(
+            pod("Pending", {"waiting": {"reason": "ContainerCreating"}}),
+            "Pending",
+            "why",
+            "ContainerCreating",
+            id="being made",
+        ),
+        pytest.param(
+            pod("Pending", conditions=UNSCHEDULED),
+            "Pending",
+            "why",
+            "Unschedulable: 0/1 nodes",
+            id="fits nowhere",
+        ),
+        pytest.param(
+            pod("Failed", {"terminated": {"exitCode": 3, "reason": "Error"}}),
+            "Failed",
+            "error",
+            "exit code 3: Error",
+            id="exited",
+        ),
+        pytest.param(pod("Running", {"waiting": {}}), "Pending", "why", "", id="phase ran ahead"),
+    ],
+)
+def test_a_pod_is_judged_by_its_container(
+    seen: dict[str, Any], state: str, key: str, value: str
+) -> None:
+    found = observe_pod(seen)
+    assert (found.state, found.detail[key]) == (state, value)
