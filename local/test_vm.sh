@@ -21,6 +21,8 @@ SCRATCH_GIB=12
 COMMAND=()
 # Modules that the early init loads by hand; all others load themselves on demand.
 EARLY_MODULES=(virtio_pci virtio_blk virtiofs overlay ext4)
+# Of the guest's init; nothing of it is read with --init plain.
+SYSTEMD_OPTIONS="systemd.unit=test-vm.service systemd.show_status=0 systemd.log_level=warning"
 HOST_TOOLS=(qemu-system-x86 qemu-system-common kmod busybox-static)
 GUEST_TOOLS=(containerd runc docker-registry openssh-server iproute2 e2fsprogs xfsprogs fdisk)
 
@@ -36,6 +38,8 @@ main() {
     fetch_kernel
     RUN=$(mktemp -d "$WORK/run.XXXXXX")
     trap cleanup EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     write_layer
     write_initramfs
     truncate -s "${SCRATCH_GIB}G" "$RUN/scratch.raw"
@@ -86,11 +90,19 @@ find_virtiofsd() {
     [[ -x $VIRTIOFSD ]] || refuse "virtiofsd was not found where Debian puts it"
 }
 
+kernel_package() {
+    apt-cache depends linux-image-cloud-amd64 2>/dev/null |
+        awk '/Depends: linux-image-[0-9]/ { print $2; exit }'
+}
+
 # Sets KERNEL (version) and KERNEL_DIR (the unpacked package). It is not installed here.
 fetch_kernel() {
     local package
-    package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
-        awk '/Depends: linux-image-[0-9]/ { print $2; exit }')
+    package=$(kernel_package)
+    if [[ -z $package ]]; then
+        apt-get update -qq >"$WORK/apt.log" 2>&1 || true
+        package=$(kernel_package)
+    fi
     [[ -n $package ]] || refuse "apt knows no linux-image-cloud-amd64: Debian's kernel is needed"
     KERNEL=${package#linux-image-}
     KERNEL_DIR=$WORK/$package
@@ -153,7 +165,7 @@ share_files() {
         mount -o remount,bind,ro "$shared"
         exec "$virtiofsd" --socket-path="$socket" -o source="$shared" -o cache=always -f
     ' share "$RUN/shared" "$RUN/virtiofs.sock" "$VIRTIOFSD" \
-        "$REPO" "$(readlink -f "$PYTHON")" >"$RUN/virtiofsd.log" 2>&1 &
+        "$REPO" "$(readlink -f "$PYTHON")" >"$RUN/virtiofsd.log" 2>&1 9>&- &
     VIRTIOFSD_PID=$!
     local deadline=$((SECONDS + 20))
     until [[ -S $RUN/virtiofs.sock ]]; do
@@ -169,21 +181,25 @@ boot() {
     [[ $INIT == systemd ]] && init=/lib/systemd/systemd
     say "booting $KERNEL with $INIT, at most $LIMIT_S s"
     STATUS=0
-    timeout --foreground --kill-after=10 "$LIMIT_S" qemu-system-x86_64 \
+    timeout --kill-after=10 "$LIMIT_S" qemu-system-x86_64 \
         -machine q35,accel=tcg,memory-backend=memory -cpu max -smp 2 -m "$MEMORY_MIB" \
         -object "memory-backend-memfd,id=memory,size=${MEMORY_MIB}M,share=on" \
         -kernel "$KERNEL_DIR/boot/vmlinuz-$KERNEL" -initrd "$RUN/initramfs.gz" \
-        -append "console=ttyS0 panic=-1 quiet test_vm_init=$init systemd.unit=test-vm.service systemd.show_status=0 systemd.log_level=warning" \
+        -append "console=ttyS0 panic=-1 quiet test_vm_init=$init $SYSTEMD_OPTIONS" \
         -chardev "socket,id=files,path=$RUN/virtiofs.sock" \
         -device vhost-user-fs-pci,chardev=files,tag=host,queue-size=1024 \
         -drive "file=$RUN/scratch.raw,format=raw,if=virtio,cache=unsafe,discard=unmap" \
-        -nic none -display none -monitor none -serial stdio -no-reboot \
-        </dev/null 2>&1 | tr -d '\r' | tee "$WORK/console.log" || STATUS=${PIPESTATUS[0]}
+        -nic none -display none -monitor none -no-reboot \
+        -chardev "stdio,id=console,signal=off,logfile=$WORK/console.log" -serial chardev:console \
+        </dev/null 9>&- &
+    QEMU_PID=$! # in the background, so that a signal to this script is acted on at once
+    wait "$QEMU_PID" || STATUS=$?
+    QEMU_PID=
 }
 
 judge() {
     local result
-    result=$(sed -n 's/^.*TEST-VM-RESULT //p' "$WORK/console.log" | tail -n 1)
+    result=$(tr -d '\r' <"$WORK/console.log" | sed -n 's/^.*TEST-VM-RESULT //p' | tail -n 1)
     if [[ $STATUS == 124 || $STATUS == 137 ]]; then
         say "not done after $LIMIT_S s (--limit): console in $WORK/console.log"
         exit 1
@@ -197,10 +213,12 @@ judge() {
 }
 
 cleanup() {
-    if [[ -n ${VIRTIOFSD_PID:-} ]]; then
-        kill "$VIRTIOFSD_PID" 2>/dev/null || true
-        wait "$VIRTIOFSD_PID" 2>/dev/null || true
-    fi
+    local pid
+    for pid in "${QEMU_PID:-}" "${VIRTIOFSD_PID:-}"; do
+        [[ -n $pid ]] || continue
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
     rm -rf --one-file-system "$RUN"
 }
 
