@@ -71,13 +71,16 @@ class Host:
 
 
 class NodeSshHook(BaseHook):
-    """One machine over SSH, by Airflow's SSH provider. Building one does no I/O."""
+    """One machine over SSH, by Airflow's SSH provider. Building one does no I/O.
 
-    def __init__(self, host: Host, *, conn_id: str = DEFAULT_CONN_ID) -> None:
+    :param is_new: whether the machine may still be booting; that of a run always may.
+    """
+
+    def __init__(self, host: Host, *, conn_id: str = DEFAULT_CONN_ID, is_new: bool = False) -> None:
         super().__init__()
         self.host = host
         self.conn_id = conn_id
-        self.connects_within_s = BOOTS_WITHIN_S if host.is_of_run else LIVE_WITHIN_S
+        self.connects_within_s = BOOTS_WITHIN_S if is_new or host.is_of_run else LIVE_WITHIN_S
 
     # -- for tasks
 

@@ -1,0 +1,161 @@
+"""Ask a container registry which content a tag means, without credentials.
+
+OCI distribution specification, "Pulling manifests":
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+
+A registry is asked over HTTPS. One that is named by a private or loopback address may be asked over
+plain HTTP when it speaks no TLS, as container runtimes do; the content itself is checked by digest
+when it is pulled. Not done here: private repositories, which need a token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import ssl
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlencode
+
+from ack_preload.domain.errors import CloudUnavailableError, InvalidInputError, UnclearReplyError
+from ack_preload.domain.images import DIGEST, ImageReference
+
+TIMEOUT_S = 20
+MAX_MANIFEST = 4 * 2**20  # what registries accept at most
+INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+UNAUTHORIZED, NOT_FOUND, SERVER_ERROR = 401, 404, 500
+CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a tag means now: the digest of its index or manifest, and the bytes to fetch."""
+
+    digest: str
+    size_bytes: int
+
+
+def resolve(name: ImageReference, platform: str) -> Resolved:
+    """Return the content behind a reference, for a platform such as ``linux/amd64``.
+
+    :raises InvalidInputError: when the registry does not have it, or not for the platform.
+    :raises UnclearReplyError: when the registry cannot be reached.
+    """
+    registry = _Registry(name)
+    body, digest = registry.manifest(name.digest or name.tag or "latest")
+    found = json.loads(body)
+    if found.get("mediaType") in INDEXES or "manifests" in found:
+        chosen = _for_platform(name, found, platform)
+        found = json.loads(registry.manifest(chosen)[0])
+    parts = [found.get("config") or {}, *(found.get("layers") or [])]
+    return Resolved(digest, sum(int(part.get("size") or 0) for part in parts))
+
+
+def _for_platform(name: ImageReference, index: dict[str, Any], platform: str) -> str:
+    offered = {
+        f"{entry['platform'].get('os')}/{entry['platform'].get('architecture')}": entry["digest"]
+        for entry in index["manifests"]
+        if entry.get("platform")
+    }
+    if platform not in offered:
+        known = ", ".join(sorted(offered)) or "no platform"
+        raise InvalidInputError(f"image {name.tagged} is not there for {platform}, but for {known}")
+    return str(offered[platform])
+
+
+class _Registry:
+    """One repository of one registry, with the token that it hands to anybody."""
+
+    def __init__(self, name: ImageReference) -> None:
+        self._name = name
+        self._token = ""
+        # Proxies are for the way out; a private address is on this side of them.
+        proxies = [urllib.request.ProxyHandler({})] if _is_private(name.host) else []
+        self._opener = urllib.request.build_opener(*proxies)
+        self._scheme = "https"
+
+    def manifest(self, reference: str) -> tuple[bytes, str]:
+        """Return a manifest and its digest, computed and compared with what was asked for."""
+        body = self._get(f"/v2/{self._name.path}/manifests/{reference}")
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        if DIGEST.fullmatch(reference) and digest != reference:
+            raise InvalidInputError(
+                f"registry {self._name.host} answers {self._name.repository}@{reference} with "
+                f"other content ({digest}); it must not be trusted"
+            )
+        return body, digest
+
+    def _get(self, path: str) -> bytes:
+        try:
+            return self._fetch(f"{self._scheme}://{self._name.host}{path}")
+        except urllib.error.HTTPError as exc:
+            if exc.code == UNAUTHORIZED and not self._token:
+                self._token = self._anonymous_token(exc.headers.get("WWW-Authenticate") or "")
+                return self._get(path)
+            raise self._refusal(exc) from exc
+        except (urllib.error.URLError, OSError) as exc:
+            if self._scheme == "https" and _is_private(self._name.host) and _speaks_no_tls(exc):
+                self._scheme = "http"
+                return self._get(path)
+            raise UnclearReplyError(
+                f"registry {self._name.host} cannot be reached: {exc}; check the host of "
+                f"{self._name.tagged} and the route from the workers"
+            ) from exc
+
+    def _fetch(self, url: str) -> bytes:
+        accepted = {"Accept": ", ".join((*INDEXES, *MANIFESTS))}
+        if self._token:
+            accepted["Authorization"] = f"Bearer {self._token}"
+        request = urllib.request.Request(url, headers=accepted)  # noqa: S310  # scheme is ours
+        with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+            body: bytes = answer.read(MAX_MANIFEST + 1)
+        if len(body) > MAX_MANIFEST:
+            raise InvalidInputError(f"manifest of {self._name.tagged} is over {MAX_MANIFEST} bytes")
+        return body
+
+    def _anonymous_token(self, challenge: str) -> str:
+        asked = dict(CHALLENGE.findall(challenge))
+        realm = asked.pop("realm", "")
+        if not challenge.startswith("Bearer ") or not realm.startswith("https://"):
+            raise InvalidInputError(
+                f"registry {self._name.host} wants a login for {self._name.tagged}; write the "
+                "image with its digest (…@sha256:…) in the target"
+            )
+        with self._opener.open(f"{realm}?{urlencode(asked)}", timeout=TIMEOUT_S) as answer:
+            found = json.loads(answer.read(MAX_MANIFEST))
+        return str(found.get("token") or found.get("access_token") or "")
+
+    def _refusal(self, exc: urllib.error.HTTPError) -> Exception:
+        what = f"registry {self._name.host} answers {exc.code} for {self._name.tagged}"
+        if exc.code == NOT_FOUND:
+            return InvalidInputError(f"{what}: there is no such image; correct it in the target")
+        if exc.code >= SERVER_ERROR:
+            return CloudUnavailableError(str(exc.code), what, request_id="none")
+        return InvalidInputError(
+            f"{what}: it is not public; write it with its digest in the target"
+        )
+
+
+def _is_private(host: str) -> bool:
+    """Tell whether a registry host is a private or loopback IP address."""
+    address = host.rpartition(":")[0] or host
+    try:
+        return ip_address(address).is_private
+    except ValueError:
+        return address == "localhost"
+
+
+def _speaks_no_tls(exc: BaseException) -> bool:
+    reason = getattr(exc, "reason", exc)
+    return isinstance(reason, ssl.SSLError | ConnectionResetError)

@@ -1,0 +1,144 @@
+"""A script on a machine that outlives connections and workers: started, awaited, read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ack_preload.domain.errors import (
+    InvalidInputError,
+    PreloadError,
+    RemoteJobError,
+    ResourceFailedError,
+)
+from ack_preload.domain.tags import token
+from ack_preload.domain.waits import WAITS, Verdict
+from ack_preload.hooks.node_ssh import Host, NodeSshHook
+from ack_preload.hooks.ssh_calls import script_text
+from ack_preload.operators.base import CloudOperator
+from ack_preload.triggers.remote_job import RemoteJobTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+WAIT = "remote_job"
+REFUSALS = frozenset({2, 3, 4})
+"""Exit codes by which every script says that another try would end the same way."""
+STOPPED = 143
+"""The exit code of a job that its owner stopped."""
+SHORT = 12
+
+
+class RemoteJobOperator(CloudOperator):
+    """Run one script of ``ack_preload/remote`` on the build instance; return what it reports.
+
+    The script runs detached, under a name that is the same for every try of the task: a try that
+    finds it running waits for it, one that finds it done takes its result, and one that finds it
+    failed starts it again. It is never started twice at a time.
+
+    :param address: of the machine, as the workers reach it.
+    :param host_key: what the machine must identify itself by; from ``PrepareDiskOperator``.
+    :param within_m: minutes from now to the deadline; default: that of the wait ``remote_job``.
+    """
+
+    script: str
+    template_fields: Sequence[str] = ("address", "host_key", *CloudOperator.template_fields)
+
+    def __init__(
+        self, *, address: str, host_key: str = "", within_m: float | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.address = address
+        self.host_key = host_key
+        self.within_m = within_m
+        self._subject: dict[str, Any] | None = None
+
+    # -- what a subclass says
+
+    def arguments(self, context: Context) -> Sequence[str]:
+        return ()
+
+    def stdin(self, context: Context) -> bytes:
+        return b""
+
+    def report(self, context: Context, reported: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the task's result, from the JSON lines that the script wrote to stdout."""
+        return reported[-1] if reported else {}
+
+    # -- how it goes
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        if not self.address:
+            raise InvalidInputError("address is empty; pass the private_ip of the build instance")
+        ti = context["ti"]
+        host = Host(self.address, ti.dag_id, ti.run_id, self._host_key())
+        identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+        job = f"{self.script.removesuffix('.sh')}-{self.client_token(context)[:SHORT]}"
+        subject = {"job": job, "owner": token(*identity, ti.try_number), **host.as_dict()}
+        arguments, stdin = self.arguments(context), self.stdin(context)
+        self._subject = subject
+        self._start(subject, arguments, stdin)
+        self._await(subject)
+
+    def _host_key(self) -> str:
+        return self.host_key
+
+    def _hook(self, subject: Mapping[str, Any]) -> NodeSshHook:
+        return NodeSshHook(Host.from_mapping(subject), conn_id=self.conn_id)
+
+    def _start(self, subject: Mapping[str, Any], arguments: Sequence[str], stdin: bytes) -> None:
+        result = self._hook(subject).run_script(
+            "job.sh",
+            *("start", subject["job"], subject["owner"], self.script, *arguments),
+            stdin=script_text(self.script) + b"\0" + stdin,
+        )
+        word = result.checked().stdout.strip()
+        self.log.info("%s on %s: %s as %s", self.script, self.address, word, subject["job"])
+
+    def _await(self, subject: Mapping[str, Any]) -> NoReturn:
+        within = timedelta(minutes=self.within_m) if self.within_m else WAITS[WAIT].within
+        self.defer(
+            trigger=RemoteJobTrigger(
+                wait=WAIT,
+                subject=dict(subject),
+                conn_id=self.conn_id,
+                deadline=(datetime.now(UTC) + within).isoformat(),
+                every_s=self.account.poll_every_s,
+            ),
+            method_name="resume",
+        )
+
+    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        subject = event["subject"]
+        self._subject = subject
+        detail = event.get("detail") or {}
+        if Verdict(event["verdict"]) is Verdict.FAILED:
+            if detail.get("exit_code") == STOPPED:
+                # A triggerer that was taken for dead stopped it, but this try is alive.
+                self.log.warning("%s was stopped; starting it again", subject["job"])
+                self._start(subject, self.arguments(context), self.stdin(context))
+                self._await(subject)
+            raise self._failure(event, detail)
+        self.read(event)
+        hook = self._hook(subject)
+        reported = hook.run_script("job.sh", "result", subject["job"]).checked().stdout
+        return self.report(context, [json.loads(line) for line in reported.splitlines()])
+
+    def _failure(self, event: Mapping[str, Any], detail: Mapping[str, Any]) -> PreloadError:
+        code = detail.get("exit_code")
+        how = f"exit code {code}" if code is not None else str(event["state"])
+        said = detail.get("error") or "it said nothing"
+        message = f"{self.script} on {self.address} ended with {how}: {said}"
+        return ResourceFailedError(message) if code in REFUSALS else RemoteJobError(message)
+
+    def on_kill(self) -> None:
+        """Stop the script when the task is killed between starting it and waiting for it."""
+        if self._subject is None:
+            return
+        job, owner = self._subject["job"], self._subject["owner"]
+        try:
+            self._hook(self._subject).run_script("job.sh", "stop", job, owner).checked()
+        except PreloadError as exc:  # the teardown releases the machine, and its work with it
+            self.log.warning("%s on %s not stopped: %s", job, self.address, exc)
