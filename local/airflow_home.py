@@ -66,7 +66,6 @@ def airflow_config(layout: Layout, secrets: Secrets, ports: Ports) -> dict[str, 
             "scheduler_idle_sleep_time": "0.2",
         },
         "dag_processor": {"refresh_interval": "30"},
-        "usage_data_collection": {"enabled": "False"},
     }
 
 

@@ -22,7 +22,7 @@ from local import task_logs
 from local.chain import NIGHTLY, Chain, read_chain
 from local.cloud_files import TARGET
 from local.layout import Layout, write_private
-from local.leftovers import cloud_state, leftovers
+from local.leftovers import cloud_resources, leftovers
 from local.progress import Progress
 from local.reap import ReapError
 from local.report import History, ReportError, build_report, problems
@@ -140,7 +140,7 @@ def _report(layout: Layout, stack: Stack, chain: Chain) -> dict[str, Any]:
         target=TARGET,
         machines=facts["machines"],
         settings=facts["simulated"],
-        left=leftovers(cloud_state(facts["control_url"]), history.kept),
+        left=leftovers(cloud_resources(facts["control_url"]), history.kept),
     )
 
 

@@ -30,6 +30,8 @@ need ip iproute2
 need tc iproute2
 need fdisk fdisk
 need blkid util-linux
+need ssh-keygen openssh-client
+need curl curl
 need losetup mount
 
 is_static() { ! LC_ALL=C ldd "$1" >/dev/null 2>&1; }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -11,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from local.airflow_home import search_path
+from local.airflow_home import environment
 from local.layout import ROOT, Layout
-from local.processes import find, is_root, marked, stop_all, sudo_works
+from local.processes import as_root, find, is_root, marked, stop_all, sudo_works
 from local.reap import reap
 from local.rest import AirflowApi
 from local.secret_files import USER, load_secrets
@@ -21,8 +20,7 @@ from local.supervisor import last_lines, stop_recorded
 
 START_WITHIN_S = 1200
 STOP_WITHIN_S = 180
-# What real machines need beside root; local/setup.sh installs it.
-TOOLS = ("containerd", "runc", "docker-registry", "sshd", "mkfs.xfs", "mkfs.ext4", "ip", "tc")
+CHECK_WITHIN_S = 30
 
 
 class StackError(Exception):
@@ -55,9 +53,23 @@ def _missing_for_real(layout: Layout) -> str:
         return f"{sys.platform} is not Linux"
     if not is_root() and not sudo_works():
         return "not root and no sudo without a password"
-    path = search_path(layout)
-    missing = [tool for tool in TOOLS if not shutil.which(tool, path=path)]
-    return f"not installed: {', '.join(missing)} (make setup)" if missing else ""
+    # The local cloud knows best what its machines need of a host.
+    variables = environment(layout, token="")
+    command = [sys.executable, "-m", "emulator.machines.real.preflight"]
+    checked = subprocess.run(
+        as_root(command, variables),
+        env=variables,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=CHECK_WITHIN_S,
+    )
+    if checked.returncode == 0:
+        return ""
+    found = checked.stdout.strip() or checked.stderr.strip().splitlines()[-1]
+    return found.replace("\n", "; ")
 
 
 class Stack:

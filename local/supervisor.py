@@ -20,6 +20,8 @@ from local.processes import find, marked, stop_all
 
 CLOUD = "cloud"  # the component that other components use, stopped after them
 LAST_LINES = 15
+PATIENCE_S = 10.0  # for a component to end
+CLOUD_PATIENCE_S = 60.0  # it takes its machines down in order
 
 
 class ComponentError(Exception):
@@ -169,6 +171,9 @@ def stop_recorded(state: dict[str, Any]) -> list[str]:
         components = [each for each in state["components"] if (each["name"] == CLOUD) == last]
         found = {each["name"]: find(each["pid"], each["started"]) for each in components}
         living = {process: name for name, process in found.items() if process}
-        killed += [living[each] for each in stop_all(living, within_s=60 if last else 10)]
+        killed += [
+            living[each]
+            for each in stop_all(living, within_s=CLOUD_PATIENCE_S if last else PATIENCE_S)
+        ]
     stop_all(marked(state["token"]), within_s=5)
     return killed
