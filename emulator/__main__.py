@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from emulator.ack.tasks import TaskFailedError
-from emulator.app import KINDS, Emulator, Options
+from emulator.lifetime import KINDS, Emulator, Options
 from emulator.machines.base import MachineError
 from emulator.seed import SEEDS
 from emulator.settings import Settings

@@ -38,8 +38,10 @@ class ApiError(Exception):
         }
 
 
-def invalid(name: str, reason: str, *, code: str = "InvalidParameter") -> ApiError:
-    return ApiError(BAD_REQUEST, code, f"The specified parameter {name} is not valid: {reason}.")
+def invalid(
+    name: str, reason: str, *, code: str = "InvalidParameter", status: int = BAD_REQUEST
+) -> ApiError:
+    return ApiError(status, code, f"The specified parameter {name} is not valid: {reason}.")
 
 
 def missing(name: str) -> ApiError:

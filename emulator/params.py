@@ -13,18 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.errors import invalid, missing, unsupported
+from emulator.errors import BAD_REQUEST, invalid, missing, unsupported
 
 Params = Mapping[str, Any]
 Check = Callable[[Any], str | None]  # returns what is wrong, or nothing
 MAX_INDEX = 1000  # far above every list limit of the API
+MAX_DEPTH = 16  # as many dots in a name; the API's deepest has four
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What one parameter may be, beyond its type.
 
-    :param code: the API's own error code for a bad value, where it has one.
+    :param code: the API's own error code for a bad value, where it has one, as ``status``.
     :param low: smallest number, or fewest elements or characters.
     :param high: largest number, or most elements or characters.
     """
@@ -36,6 +37,7 @@ class Rule:
     pattern: str = ""
     check: Check | None = None
     code: str = "InvalidParameter"
+    status: int = BAD_REQUEST
 
     def problem(self, value: Any) -> str | None:
         """Return what is wrong with a value of the right type, or nothing."""
@@ -166,7 +168,7 @@ def check(name: str, value: Any, rule: Rule) -> None:
             raise missing(name)
         return
     if problem := rule.problem(value):
-        raise invalid(name, problem, code=rule.code)
+        raise invalid(name, problem, code=rule.code, status=rule.status)
 
 
 def leaf(kind: str, value: Any, path: str, text: bool) -> Any:
@@ -213,6 +215,8 @@ def nested(flat: Mapping[str, str]) -> dict[str, Any]:
     """Turn ``{"DataDisk.1.Size": "40"}`` into ``{"DataDisk": [{"Size": "40"}]}``."""
     tree: dict[str, Any] = {}
     for name, value in flat.items():
+        if name.count(".") > MAX_DEPTH:
+            raise invalid(name[:MAX_DEPTH], "the API has no such parameter")
         node = tree
         *parents, last = name.split(".")
         for part in parents:

@@ -18,6 +18,7 @@ class Settings:
     snapshot_upload_s: float = 2.0  # after the disk was cloned; a real first snapshot takes minutes
     kubelet_registration_s: float = 1.0  # kubelet start -> Node object, on every node
     task_step_s: float = 0.2  # ACK accepts a change -> it acts on it
+    node_join_within_s: float = 600.0  # then a node that is not Ready counts as failed
 
     link_mb_per_s: float = 100.0  # download rate of each machine, megabytes (10^6) a second
     content_scale: float = 1.0  # size of images and packages; tests use less

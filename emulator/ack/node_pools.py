@@ -65,7 +65,7 @@ def check_size(cloud: Cloud, pool: NodePool | None, cluster: Cluster, size: int)
 @action("CreateClusterNodePool", CREATE_RULES)
 def create_cluster_node_pool(cloud: Cloud, params: Params) -> dict[str, Any]:
     cluster = cluster_named(cloud, params["cluster_id"])
-    description = {key: value for key, value in params.items() if isinstance(value, dict)}
+    description: dict[str, Any] = {k: v for k, v in params.items() if isinstance(v, dict)}
     for part in ("nodepool_info", "scaling_group"):
         description.setdefault(part, {})
     check_pool(cloud, description)

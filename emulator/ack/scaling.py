@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.2
-JOIN_WITHIN = timedelta(minutes=20)  # then ACK calls a node failed
 POOL_LABEL = "alibabacloud.com/nodepool-id"
 DEFAULT_DISK_GIB = 120
 
@@ -128,7 +127,8 @@ async def joined(cloud: Cloud, cluster: Cluster, nodes: list[PoolNode]) -> None:
 
     :raises TaskFailedError: when one has.
     """
-    deadline = cloud.now() + JOIN_WITHIN
+    within = timedelta(seconds=cloud.settings.node_join_within_s)
+    deadline = cloud.now() + within
     waiting = list(nodes)
     while waiting:
         for node in list(waiting):
@@ -136,7 +136,7 @@ async def joined(cloud: Cloud, cluster: Cluster, nodes: list[PoolNode]) -> None:
                 waiting.remove(node)
         if waiting and cloud.now() >= deadline:
             for node in waiting:
-                node.error = f"the node did not become Ready within {JOIN_WITHIN}"
+                node.error = f"the node did not become Ready within {within}"
             break
         if waiting:
             await cloud.clock.sleep(LOOK_EVERY_S)

@@ -20,10 +20,25 @@ if TYPE_CHECKING:
 VERSION = "2014-05-26"
 Handler = Callable[["Cloud", Params], dict[str, Any]]
 MODEL = ApiModel(Path(__file__).parent / "api.json")
+MAX_TAGS = 20
+
+
+def tag_keys(tags: list[dict[str, str]]) -> str | None:
+    keys = [tag["Key"] for tag in tags if "Key" in tag]
+    return None if len(keys) == len(set(keys)) else "it has a key twice"
+
+
 TAGS: Rules = {
-    "Tag": Rule(high=20),
-    "Tag.Key": Rule(required=True, high=128, pattern=r"(?!aliyun|acs:|https?://).*"),
-    "Tag.Value": Rule(high=128, pattern=r"(?!https?://).*"),
+    "Tag": Rule(high=MAX_TAGS, check=tag_keys, code="Duplicate.TagKey"),
+    "Tag.Key": Rule(
+        required=True,
+        high=128,
+        pattern=r"(?!aliyun|acs:)((?!https?://).)*",
+        code="InvalidTagKey.Malformed",
+    ),
+    "Tag.Value": Rule(
+        high=128, pattern=r"(?!acs:)((?!https?://).)*", code="InvalidTagValue.Malformed"
+    ),
 }
 NUMBERED_PAGES: Rules = {"PageNumber": Rule(low=1), "PageSize": Rule(low=1, high=100)}
 PAGES: Rules = {**NUMBERED_PAGES, "MaxResults": Rule(low=1, high=100), "NextToken": Rule()}

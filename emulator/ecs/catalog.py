@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emulator.account import IMAGES, Image
-from emulator.ecs.actions import NUMBERED_PAGES, TAGS, action, tags_of
+from emulator.ecs.actions import MAX_TAGS, NUMBERED_PAGES, TAGS, action, tag_keys, tags_of
 from emulator.ecs.reading import page
 from emulator.errors import conflict, not_found
 from emulator.params import ANY, REQUIRED, Params, Rule
 
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
-
-MAX_TAGS = 20
 
 
 @action("DescribeRegions", {})
@@ -92,7 +90,7 @@ def image_body(image: Image) -> dict[str, Any]:
     "TagResources",
     {
         **TAGS,
-        "Tag": Rule(required=True, high=20),
+        "Tag": Rule(required=True, high=MAX_TAGS, check=tag_keys, code="Duplicate.TagKey"),
         "RegionId": REQUIRED,
         "ResourceType": Rule(
             required=True,
@@ -118,7 +116,7 @@ def tag_resources(cloud: Cloud, params: Params) -> dict[str, Any]:
             raise not_found("InvalidResourceId.NotFound", "ResourceId", resource_id)
         if len(known[resource_id].keys() | tags.keys()) > MAX_TAGS:
             raise conflict(
-                "TagLimitExceeded", f"{resource_id} would have more than {MAX_TAGS} tags."
+                "QuotaExceed.Tags", f"{resource_id} would have more than {MAX_TAGS} tags."
             )
     for resource_id in params["ResourceId"]:
         known[resource_id].update(tags)

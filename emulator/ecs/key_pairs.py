@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from emulator.ecs.actions import NUMBERED_PAGES, TAGS, action, tags_body, tags_of
 from emulator.ecs.reading import has_tags, id_list, page, to_second
 from emulator.ecs.resources import KeyPair
-from emulator.errors import conflict
+from emulator.errors import BAD_REQUEST, ApiError, invalid
 from emulator.params import ANY, REQUIRED, Params, Rule
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def fingerprint(text: str) -> str:
 def import_key_pair(cloud: Cloud, params: Params) -> dict[str, Any]:
     name = params["KeyPairName"]
     if name in cloud.key_pairs:
-        raise conflict("KeyPair.AlreadyExist", f"The key pair {name} already exists.")
+        raise ApiError(BAD_REQUEST, "KeyPair.AlreadyExist", f"The key pair {name} already exist.")
     key_pair = KeyPair(
         name=name,
         key_pair_id=cloud.ids.ecs("ssh"),
@@ -120,9 +120,10 @@ def delete_key_pairs(cloud: Cloud, params: Params) -> dict[str, Any]:
     names = json.loads(params["KeyPairNames"])
     bound = {instance.key_pair_name for instance in cloud.instances.values()}
     if in_use := sorted(bound & set(names)):
-        raise conflict(
-            "InvalidParameter.KeypairAlreadyAttachedInstance",
-            f"The key pairs {', '.join(in_use)} are bound to instances.",
+        raise invalid(
+            "KeyPairNames",
+            f"{', '.join(in_use)} attached to instances can not be deleted",
+            code="InvalidParameter.KeypairAlreadyAttachedInstance",
         )
     for name in names:
         cloud.key_pairs.pop(name, None)

@@ -15,7 +15,7 @@ from emulator.account import INSTANCE_TYPES, Image
 from emulator.ecs.actions import TAGS, tags_of
 from emulator.ecs.lifecycle import DiskOrder, InstanceOrder
 from emulator.ecs.resources import SnapshotStatus
-from emulator.errors import FORBIDDEN, ApiError, conflict, invalid, missing, not_found, unsupported
+from emulator.errors import FORBIDDEN, NOT_FOUND, conflict, invalid, missing, not_found, unsupported
 from emulator.params import ANY, REQUIRED, Params, Rule, Rules
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ MIN_RELEASE = timedelta(minutes=30)
 CATEGORIES = ("cloud_essd", "cloud_auto", "cloud_essd_entry", "cloud_ssd", "cloud_efficiency")
 LEVELS = ("PL0", "PL1", "PL2", "PL3")
 DISK_NAME = r"(?!https?://)[A-Za-z\u4e00-\u9fff][\w\-.:\u4e00-\u9fff]{1,127}"
+LEVEL = Rule(one_of=LEVELS, code="InvalidPerformanceLevel.Malformed")
 CATEGORY = Rule(one_of=CATEGORIES, code="InvalidDiskCategory.ValueNotSupported")
 
 
@@ -58,12 +59,12 @@ DISK_RULES: Rules = {
     "DataDisk.DeleteWithInstance": ANY,
     "DataDisk.DiskName": Rule(pattern=DISK_NAME, code="InvalidDiskName.Malformed"),
     "DataDisk.Description": Rule(high=256),
-    "DataDisk.PerformanceLevel": Rule(one_of=LEVELS),
+    "DataDisk.PerformanceLevel": LEVEL,
     "DataDisk.Encrypted": Rule(check=encryption),
     "SystemDisk.Category": CATEGORY,
     "SystemDisk.Size": Rule(check=size_text, code="InvalidSystemDiskSize"),
     "SystemDisk.DiskName": Rule(pattern=DISK_NAME, code="InvalidDiskName.Malformed"),
-    "SystemDisk.PerformanceLevel": Rule(one_of=LEVELS),
+    "SystemDisk.PerformanceLevel": LEVEL,
 }
 ORDER_RULES: Rules = {
     **TAGS,
@@ -82,7 +83,7 @@ ORDER_RULES: Rules = {
     "SecurityGroupId": ANY,
     "SecurityGroupIds": Rule(high=16),
     "KeyPairName": ANY,
-    "ClientToken": Rule(pattern=r"[\x21-\x7e]{1,64}", code="InvalidClientToken.Malformed"),
+    "ClientToken": Rule(pattern=r"[\x21-\x7e]{1,64}", code="InvalidClientToken.ValueNotSupported"),
     "DryRun": ANY,
     "Amount": Rule(low=1, high=100),
     "MinAmount": Rule(low=1, high=100),
@@ -94,9 +95,11 @@ ORDER_RULES: Rules = {
     "SpotPriceLimit": Rule(low=0),
     "SpotDuration": Rule(one_of=(0, 1)),
     "InternetMaxBandwidthOut": Rule(low=0, high=100),
-    "UserData": Rule(check=base64_text, code="InvalidUserData.Base64FormatInvalid"),
-    "HttpEndpoint": Rule(one_of=("enabled", "disabled")),
-    "HttpTokens": Rule(one_of=("optional", "required")),
+    "UserData": Rule(
+        check=base64_text, code="InvalidUserData.Base64FormatInvalid", status=FORBIDDEN
+    ),
+    "HttpEndpoint": Rule(one_of=("enabled", "disabled"), code="InvalidHttpEndpoint.NotSupported"),
+    "HttpTokens": Rule(one_of=("optional", "required"), code="InvalidHttpTokens.NotSupported"),
     "UniqueSuffix": ANY,
 }
 
@@ -155,7 +158,10 @@ def security_groups(cloud: Cloud, params: Params) -> list[str]:
     if not vswitch:
         raise missing("VSwitchId")
     if vswitch != cloud.account.vswitch_id:
-        raise not_found("InvalidVSwitchId.NotFound", "VSwitchId", vswitch)
+        raise conflict(
+            "InvalidVSwitchId.NotFound",
+            f"The VSwitchId {vswitch} provided does not exist in our records.",
+        )
     zone = params.get("ZoneId", cloud.account.zone_id)
     if zone != cloud.account.zone_id:
         raise not_found("InvalidZoneId.NotFound", "ZoneId", zone)
@@ -164,7 +170,11 @@ def security_groups(cloud: Cloud, params: Params) -> list[str]:
 
 def ordered_image(cloud: Cloud, params: Params) -> Image:
     if params.get("ImageId") and params.get("ImageFamily"):
-        raise invalid("ImageFamily", "it cannot be given with ImageId")
+        raise invalid(
+            "ImageFamily",
+            "it must be empty when ImageId is set",
+            code="UnexpectedImageFamily.ImageIdSupplied",
+        )
     if image_id := params.get("ImageId"):
         image = cloud.account.image(image_id)
         if image is None:
@@ -181,10 +191,10 @@ def ordered_image(cloud: Cloud, params: Params) -> Image:
 def ordered_type(instance_type: str) -> str:
     if instance_type not in INSTANCE_TYPES:
         known = ", ".join(INSTANCE_TYPES)
-        raise ApiError(
-            FORBIDDEN,
-            "InvalidInstanceType.NotSupported",
-            f"The specified instanceType {instance_type} is not sold here; known: {known}.",
+        raise invalid(
+            "InstanceType",
+            f"{instance_type} is not sold here; known: {known}",
+            code="InvalidInstanceType.ValueNotSupported",
         )
     return instance_type
 
@@ -203,6 +213,7 @@ def system_disk(image: Image, disk: dict[str, Any]) -> DiskOrder:
             "SystemDisk.Size",
             f"{size} GiB is less than the {image.size_gib} GiB of the image",
             code="InvalidSystemDiskSize.LessThanImageSize",
+            status=NOT_FOUND,
         )
     return DiskOrder(
         size_gib=size,
@@ -238,15 +249,14 @@ def size_from_snapshot(cloud: Cloud, snapshot_id: str, size_gib: int) -> int:
     """
     snapshot = cloud.snapshots.get(snapshot_id)
     if snapshot is None:
-        raise not_found("InvalidSnapshotId.NotFound", "SnapshotId", snapshot_id)
+        raise not_found("InvalidDataDiskSnapshotId.NotFound", "DataDisk.SnapshotId", snapshot_id)
     status = snapshot.status(cloud.now())
     if snapshot.cloned_at is None or status is SnapshotStatus.FAILED:
         raise conflict("InvalidSnapshotId.NotReady", f"The snapshot {snapshot_id} is {status}.")
     if size_gib and size_gib < snapshot.disk_size_gib:
-        raise invalid(
-            "Size",
-            f"{size_gib} GiB is less than the {snapshot.disk_size_gib} GiB of {snapshot_id}",
-            code="InvalidDataDiskSize.ValueNotSupported",
+        raise conflict(
+            "InvalidDiskSize.TooSmall",
+            f"{size_gib} GiB is less than the {snapshot.disk_size_gib} GiB of {snapshot_id}.",
         )
     return snapshot.disk_size_gib
 

@@ -16,7 +16,15 @@ from emulator.ecs.actions import PAGES, TAGS, action, tags_body, tags_of
 from emulator.ecs.ordering import ORDER_RULES
 from emulator.ecs.reading import has_tags, id_list, page, to_second, wanted_ids
 from emulator.ecs.resources import Disk, DiskStatus, InstanceStatus, Snapshot, SnapshotStatus
-from emulator.errors import BAD_REQUEST, ApiError, conflict, not_found, unsupported
+from emulator.errors import (
+    BAD_REQUEST,
+    FORBIDDEN,
+    NOT_FOUND,
+    ApiError,
+    conflict,
+    not_found,
+    unsupported,
+)
 from emulator.machines.base import MachineError
 from emulator.params import ANY, REQUIRED, Params, Rule
 
@@ -35,9 +43,11 @@ MAX_PER_DISK = 256
         "SnapshotName": Rule(
             pattern=r"(?!auto|https?://)[^\s].{1,127}", code="InvalidSnapshotName.Malformed"
         ),
-        "Description": Rule(low=2, high=256, code="InvalidDescription.Malformed"),
-        "RetentionDays": Rule(low=1, high=65536),
-        "Category": Rule(one_of=("Standard",)),
+        "Description": Rule(low=2, high=256, code="InvalidDescription.Malformed", status=NOT_FOUND),
+        "RetentionDays": Rule(low=1, high=65536, code="InvalidRetentionDays.Malformed"),
+        "Category": Rule(
+            one_of=("Standard",), code="InvalidSnapshotCategory.Malformed", status=FORBIDDEN
+        ),
         "ClientToken": ORDER_RULES["ClientToken"],
     },
 )

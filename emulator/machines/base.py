@@ -72,12 +72,27 @@ class Machine(Protocol):
 class Machines(Protocol):
     """The machines, disks and snapshots of one account."""
 
-    kind: str  # paper or real
-    registry: str  # host:port as image references name it
-    packages_url: str  # as reached from a machine and from here
-    ssh_user: str
-    ssh_port: int
-    gateway_ip: str  # the address under which machines reach the cloud's own services
+    @property
+    def kind(self) -> str:
+        """``paper`` or ``real``."""
+
+    @property
+    def registry(self) -> str:
+        """The registry's ``host:port``, as image references name it."""
+
+    @property
+    def packages_url(self) -> str:
+        """As reached from a machine and from here."""
+
+    @property
+    def ssh_user(self) -> str: ...
+
+    @property
+    def ssh_port(self) -> int: ...
+
+    @property
+    def gateway_ip(self) -> str:
+        """The address under which machines reach the cloud's own services."""
 
     async def open(self) -> None:
         """Bring up the network, the registry and the package server."""
