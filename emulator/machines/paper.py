@@ -14,7 +14,7 @@ import shutil
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emulator.machines import paper_content
 from emulator.machines.base import MachineError, MachineSpec
@@ -26,6 +26,7 @@ from emulator.machines.paper_tools.machine import PaperDisk
 
 if TYPE_CHECKING:
     from emulator.clock import Clock
+    from emulator.kube.store import KubeStore
     from emulator.settings import Settings
 
 SSH_PORT = 2222  # root is needed for 22
@@ -38,14 +39,14 @@ TOOLS = Path(tools_main.__file__).parent
 class PaperMachines:
     """Implements ``Machines`` in one folder, ``STATE/paper``, that a new emulator empties.
 
-    :param kube: the ``KubeStore`` of the cluster that nodes join; ``None`` without nodes.
+    :param kube: the store of the cluster that nodes join.
     """
 
     kind = "paper"
     ssh_user = "root"
     ssh_port = SSH_PORT
 
-    def __init__(self, settings: Settings, clock: Clock, kube: Any, state_dir: Path) -> None:
+    def __init__(self, settings: Settings, clock: Clock, kube: KubeStore, state_dir: Path) -> None:
         self._folder = Path(state_dir).resolve() / "paper"
         self._ground = Ground(
             folder=self._folder,

@@ -8,16 +8,18 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from emulator.kube.paper_kubelet import run_paper_kubelet
 from emulator.machines import paper_processes
-from emulator.machines.base import MachineError, MachineSpec
+from emulator.machines.base import MachineError, MachineSpec, NodeJoin
 from emulator.machines.paper_join import Joining, cancelled
 from emulator.machines.paper_ssh import Shell, SshServer
 from emulator.machines.paper_tools.machine import PaperRoot, write_json
 
 if TYPE_CHECKING:
     from emulator.clock import Clock
+    from emulator.kube.store import KubeStore
     from emulator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ class Ground:
     tools: Path
     settings: Settings
     clock: Clock
-    kube: Any  # emulator.kube.store.KubeStore; None where no cluster is emulated
+    kube: KubeStore
     runtime_version: str
     ssh_port: int
     package_manager: str = "yum"  # as Alibaba Cloud Linux; apt for the scripts' own tests
@@ -70,7 +72,8 @@ class PaperMachine:
         self._lay_out()
         await self.ssh.open(self.spec.private_ip, self._ground.ssh_port)
         if self.spec.node is not None:
-            self._joining = asyncio.create_task(self._join())
+            self._joining = asyncio.create_task(self._join(self.spec.node))
+            self._joining.add_done_callback(_tell)
 
     async def stop(self, *, force: bool = False) -> None:
         """Both kinds look the same on paper: processes end, disks are unmounted."""
@@ -121,11 +124,7 @@ class PaperMachine:
             if not link.is_symlink():
                 link.symlink_to(tool)
 
-    async def _join(self) -> None:
-        from emulator.kube.paper_kubelet import run_paper_kubelet  # noqa: PLC0415
-
-        node = self.spec.node
-        assert node is not None  # noqa: S101  # only nodes join
+    async def _join(self, node: NodeJoin) -> None:
         ground = self._ground
         joining = Joining(
             self.spec, self.root, self.shell, ground.tools, ground.settings, ground.clock
@@ -140,3 +139,9 @@ class PaperMachine:
             run_paper_kubelet(ground.kube, ground.clock, self.spec, pulled, joining),
             joining.after_joining(),
         )
+
+
+def _tell(joining: asyncio.Task[None]) -> None:
+    """Log what ended a node that nobody stopped."""
+    if not joining.cancelled() and (exc := joining.exception()):
+        log.error("A paper node went down", exc_info=exc)

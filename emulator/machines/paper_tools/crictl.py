@@ -10,14 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from emulator.guest.crictl_table import HEADER, NONE, human_size, table, truncated
 from emulator.machines.paper_tools.images import ImageStore, Name, look_up
 from emulator.machines.paper_tools.machine import PaperRoot, ToolError
 
 SOCKET = "/run/containerd/containerd.sock"
-COLUMNS = ("IMAGE", "TAG", "IMAGE ID", "SIZE")
-MIN_WIDTH, PADDING = 20, 3  # of the Go tabwriter in cri-tools
-SHORT_ID = 13
-NONE = "<none>"
 
 
 def crictl(root: PaperRoot, arguments: list[str]) -> int:
@@ -124,31 +121,18 @@ def _images(store: ImageStore, options: list[str]) -> int:
     elif {"-q", "--quiet"} & set(options):
         print("".join(f"{image['id']}\n" for image in listed), end="")
     else:
-        print(table(listed, no_trunc="--no-trunc" in options), end="")
+        print(listing(listed, no_trunc="--no-trunc" in options), end="")
     return 0
 
 
-def table(images: list[dict[str, Any]], *, no_trunc: bool) -> str:
+def listing(images: list[dict[str, Any]], *, no_trunc: bool) -> str:
     """Return the table of ``crictl images``: one row a tag, ``<none>`` for what has none."""
-    rows = [COLUMNS]
+    rows: list[tuple[str, ...]] = [HEADER]
     for image in images:
         digests = image["repoDigests"]
         repository = digests[0].partition("@")[0] if digests else NONE
-        short = image["id"].removeprefix("sha256:")[:SHORT_ID]
-        shown = image["id"] if no_trunc else short
+        shown = image["id"] if no_trunc else truncated(image["id"])
         for tag in image["repoTags"] or [f"{repository}:{NONE}"]:
             name, _, label = tag.rpartition(":")
             rows.append((name, label, shown, human_size(int(image["size"]))))
-    widths = [max(MIN_WIDTH, *(len(row[i]) + PADDING for row in rows)) for i in range(3)]
-    return "".join(
-        "".join(row[i].ljust(widths[i]) for i in range(3)) + row[3] + "\n" for row in rows
-    )
-
-
-def human_size(size: float) -> str:
-    """Return a size as Go's ``units.HumanSizeWithPrecision(size, 3)``: ``820MB``."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":  # noqa: PLR2004  # decimal prefixes
-            return f"{size:.3g}{unit}"
-        size /= 1000
-    raise AssertionError("unreachable")  # pragma: no cover
+    return table(rows)

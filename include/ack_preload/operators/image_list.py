@@ -63,7 +63,7 @@ class NodeListing:
         platform = PLATFORMS.get((system, machine))
         if platform is None:
             raise InvalidInputError(
-                f"node {node} runs on {system or 'nothing'} {machine}; only {_known()} can be locked"
+                f"node {node} runs on {system or 'nothing'} {machine}; known: {_known()}"
             )
         try:
             return cls(
