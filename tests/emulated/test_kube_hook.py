@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ack_preload.domain.errors import CloudError, InvalidInputError, UnclearReplyError
-from ack_preload.domain.workload import MEASURE_TAINT, NODE_POOL_LABEL, workload_pod
+from ack_preload.domain.workload import TEMPORARY_TAINT, NODE_POOL_LABEL, workload_pod
 from ack_preload.hooks.kube import KubeHook, NodeView
 from ack_preload.hooks.kubeconfig import ClusterAccess
 from ack_preload.triggers.kube import observe_pod
@@ -65,7 +65,7 @@ def node(*, ready: bool, pool: str = "np1") -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": NODE, "labels": {NODE_POOL_LABEL: pool}},
-        "spec": {"taints": [dict(MEASURE_TAINT)]},
+        "spec": {"taints": [dict(TEMPORARY_TAINT)]},
         "status": {"conditions": [condition]},
     }
 

@@ -8,8 +8,9 @@ from typing import Any
 NODE_POOL_LABEL = "alibabacloud.com/nodepool-id"
 """ACK puts it on every node of a pool."""
 
-MEASURE_TAINT = {"key": "ack-preload/measure", "value": "true", "effect": "NoSchedule"}
-"""On the pools of a measurement: another Pod would pull its images through the same link."""
+TEMPORARY_TAINT = {"key": "ack-preload/temporary", "value": "true", "effect": "NoSchedule"}
+"""On pools that are there to be timed or proven: another Pod would pull its images through the
+same link, and would be lost with the node."""
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 PRODUCT = "ack-preload"
@@ -31,7 +32,7 @@ def workload_pod(name: str, node_pool_id: str, target: Mapping[str, Any]) -> dic
         container["command"] = list(command)
     spec: dict[str, Any] = {
         "nodeSelector": {NODE_POOL_LABEL: node_pool_id},
-        "tolerations": [_toleration(taint) for taint in measured_taints(target)],
+        "tolerations": [_toleration(taint) for taint in temporary_taints(target)],
         "restartPolicy": "Never",  # a workload that exits is a failed start, not a loop
         "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": False,
@@ -47,18 +48,15 @@ def workload_pod(name: str, node_pool_id: str, target: Mapping[str, Any]) -> dic
     }
 
 
-def measured_taints(target: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the taints of a measured pool: those of the target's pool, and ours."""
+def temporary_taints(target: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the taints of such a pool: those of the target's own, and ours."""
     own = [dict(taint) for taint in target["pool"].get("taints") or []]
-    return own if MEASURE_TAINT in own else [*own, dict(MEASURE_TAINT)]
+    return own if TEMPORARY_TAINT in own else [*own, dict(TEMPORARY_TAINT)]
 
 
-def measured_target(target: Mapping[str, Any], *, image_type: str | None = None) -> dict[str, Any]:
-    """Return ``target`` as the spec of one arm's pool."""
-    pool = {**target["pool"], "taints": measured_taints(target)}
-    if image_type:
-        pool["image_type"] = image_type
-    return {**target, "pool": pool}
+def temporary_target(target: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``target`` with our taint on its pool."""
+    return {**target, "pool": {**target["pool"], "taints": temporary_taints(target)}}
 
 
 def _toleration(taint: Mapping[str, str]) -> dict[str, str]:

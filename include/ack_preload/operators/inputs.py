@@ -9,6 +9,7 @@ from airflow.sdk import BaseOperator
 
 from ack_preload.domain.errors import InvalidInputError
 from ack_preload.domain.tags import token
+from ack_preload.domain.workload import temporary_target
 from ack_preload.hooks.history import open_store, run_of
 from ack_preload.targets import Target, load_target, load_targets
 
@@ -24,8 +25,9 @@ SHORT = 8  # hex digits that tell runs apart in names
 class ReadInputsOperator(BaseOperator):
     """Return the target and what an earlier DAG made for it, each as an XCom of its own.
 
-    Keys: ``target`` (a dict), ``name`` (of the target), ``run`` (short, for names of resources),
-    and, as far as needed, ``lock_digest`` and ``snapshot_id``. What a param leaves empty is what
+    Keys: ``target`` (a dict), ``temporary`` (the same, for node pools that are deleted again),
+    ``name`` (of the target), ``run`` (short, for names of resources), and, as far as needed,
+    ``lock_digest`` and ``snapshot_id``. What a param leaves empty is what
     the same ``nightly_preload`` run made, and without such a run the newest of the target.
 
     :param target: name of a target; empty when the file has one only.
@@ -52,8 +54,10 @@ class ReadInputsOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         target = load_target(self.target)
         run = run_of(context)
+        fields = target.to_dict()
         found: dict[str, Any] = {
-            "target": target.to_dict(),
+            "target": fields,
+            "temporary": temporary_target(fields),
             "name": target.name,
             "run": token(run.dag_id, run.run_id)[:SHORT],
         }
@@ -66,7 +70,8 @@ class ReadInputsOperator(BaseOperator):
                 snapshot = self._snapshot(target, run)
                 found["snapshot_id"] = snapshot.snapshot_id
                 found["lock_digest"] = snapshot.lock_digest
-        self.log.info("Target %s: %s", target.name, {k: found[k] for k in found if k != "target"})
+        chosen = {key: value for key, value in found.items() if isinstance(value, str)}
+        self.log.info("Target %s: %s", target.name, chosen)
         return found
 
     def _lock(self, target: Target, run: Run) -> LockRecord:

@@ -16,7 +16,8 @@ from ack_preload.domain.errors import PreloadError
 from ack_preload.hooks.account import DEFAULT_CONN_ID, Account
 from ack_preload.operators.build_instance import RunBuildInstanceOperator
 from ack_preload.operators.node_pool import ApplyNodePoolOperator
-from ack_preload.operators.record import RecordRolloutOperator, RecordSnapshotOperator
+from ack_preload.operators.record import RecordSnapshotOperator
+from ack_preload.operators.rollout import RecordRolloutOperator
 from ack_preload.operators.snapshot import CreateSnapshotOperator
 
 if TYPE_CHECKING:

@@ -11,12 +11,11 @@ from ack_preload.domain.comparison import BASELINE, PRELOADED
 from ack_preload.domain.errors import InvalidInputError, ResourceFailedError, WaitTimeoutError
 from ack_preload.domain.tags import token
 from ack_preload.domain.waits import Verdict
-from ack_preload.domain.workload import measured_target, workload_pod
+from ack_preload.domain.workload import workload_pod
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.history import open_store, run_of
 from ack_preload.hooks.kube import KubeHook
 from ack_preload.operators.base import CloudOperator, as_mapping
-from ack_preload.operators.inputs import ReadInputsOperator
 from ack_preload.operators.sample import Sample
 from ack_preload.triggers.kube import UNREACHABLE
 
@@ -27,21 +26,6 @@ MOST_SAMPLES = 20
 SO_FAR = "so_far"  # XCom of the sample in progress: it outlives each deferral
 # What the trigger says when no look succeeded: then nothing is known of the node.
 BLIND = ("unknown", UNREACHABLE)
-
-
-class ReadMeasurementOperator(ReadInputsOperator):
-    """As its base, with the pool specs of both arms under ``baseline`` and ``preloaded``."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(needs="snapshot", **kwargs)
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        found = super().execute(context)
-        target = found["target"]
-        image_type = target["measure"]["baseline_image_type"]
-        found[BASELINE] = measured_target(target, image_type=image_type)
-        found[PRELOADED] = measured_target(target)
-        return found
 
 
 class PlanSamplesOperator(CloudOperator):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from ack_preload.hooks.history import open_store, run_of
-from ack_preload.store import RolloutRecord, SnapshotRecord
+from ack_preload.store import SnapshotRecord
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -63,53 +63,3 @@ class RecordSnapshotOperator(BaseOperator):
         )
         self.log.info("Snapshot %s holds lock %s", self.snapshot_id, self.lock_digest)
         return {"snapshot_id": self.snapshot_id, "lock_digest": self.lock_digest}
-
-
-class RecordRolloutOperator(BaseOperator):
-    """Record a rollout whose nodes were proven to hold every image of the lock."""
-
-    template_fields: Sequence[str] = (
-        "target_name",
-        "snapshot_id",
-        "node_pool_id",
-        "previous_snapshot_id",
-        "lock_digest",
-        "images_verified",
-    )
-
-    def __init__(
-        self,
-        *,
-        target_name: str,
-        snapshot_id: str,
-        node_pool_id: str,
-        lock_digest: str,
-        images_verified: int | str,
-        previous_snapshot_id: str = "",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.target_name = target_name
-        self.snapshot_id = snapshot_id
-        self.node_pool_id = node_pool_id
-        self.lock_digest = lock_digest
-        self.images_verified = images_verified
-        self.previous_snapshot_id = previous_snapshot_id
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        run = run_of(context)
-        open_store().put_rollout(
-            RolloutRecord(
-                dag_id=run.dag_id,
-                run_id=run.run_id,
-                chain=run.chain,
-                target=self.target_name,
-                snapshot_id=self.snapshot_id,
-                node_pool_id=self.node_pool_id,
-                previous_snapshot_id=self.previous_snapshot_id or "",
-                lock_digest=self.lock_digest,
-                images_verified=int(self.images_verified),
-            )
-        )
-        self.log.info("Node pool %s runs on snapshot %s", self.node_pool_id, self.snapshot_id)
-        return {"node_pool_id": self.node_pool_id, "images_verified": int(self.images_verified)}
