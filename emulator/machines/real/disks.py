@@ -11,7 +11,7 @@ from pathlib import Path
 from emulator.machines.base import MachineError
 from emulator.machines.real import loops
 from emulator.machines.real.commands import run
-from emulator.machines.real.mounts import mounted, unmount
+from emulator.machines.real.mounts import mounted_under, unmount
 
 log = logging.getLogger(__name__)
 
@@ -31,29 +31,35 @@ class DiskStore:
     unless the host's own file system can share blocks.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, base: Path) -> None:
+        """Keep everything in ``base`` and a file beside it, made and removed with the store."""
+        self.base = base
+        self.folder = base / "xfs"
         self.shares_blocks = False
-        self._image = folder.with_name(folder.name + ".xfs")
+        # Beside it: inside, the loop device would keep the mount at ``base`` busy.
+        self._image = base.with_name(base.name + ".xfs")
 
     def open(self) -> None:
         """Make the store, empty.
 
         :raises MachineError: when the host's disk is too full for any machine.
         """
-        free = shutil.disk_usage(self.folder.parent).free
+        free = shutil.disk_usage(self.base.parent).free
         if free < SMALLEST_STORE:
             raise MachineError(
-                f"{self.folder.parent} has {free // GIB} GiB free and machines need at least "
+                f"{self.base.parent} has {free // GIB} GiB free and machines need at least "
                 f"{SMALLEST_STORE // GIB} GiB; free some, or put --state on another disk"
             )
-        self.folder.mkdir()
+        self.folder.mkdir(parents=True)
         try:
             self._mount_xfs(int(free * SHARE_OF_FREE))
             self.shares_blocks = True
         except MachineError as error:
             log.warning("no XFS store, so snapshots are full copies and slow: %s", error)
             self._image.unlink(missing_ok=True)
+        self.make_folders()
+
+    def make_folders(self) -> None:
         for kind in ("disks", "snapshots", "machines"):
             (self.folder / kind).mkdir()
 
@@ -61,25 +67,33 @@ class DiskStore:
         with self._image.open("wb") as image:
             image.truncate(size)
         run("mkfs.xfs", "-q", "-m", "reflink=1", self._image)
+        # Any process may copy the host's mounts into a namespace of its own and keep the store
+        # busy there. From a shared mount such copies hear that the store is unmounted.
+        run("mount", "--bind", self.base, self.base)
+        run("mount", "--make-shared", self.base)
         loop = loops.attach(self._image)
         try:
             # discard: what is deleted here is given back to the host's disk.
             run("mount", "-t", "xfs", "-o", "noatime,discard", loop.device, self.folder)
         except MachineError:
             loops.detach(loop.device)
+            unmount(self.base)
             raise
 
     def exists(self) -> bool:
-        return self.folder.exists() or self._image.exists()
+        return self.base.exists() or self._image.exists()
 
     def close(self) -> None:
         """Remove the store with everything on it."""
-        if any(mount.point == self.folder for mount in mounted()):
-            unmount(self.folder)
+        for point in mounted_under(self.base):
+            unmount(point)
         for device in loops.under(self._image):
-            loops.detach(device)
+            try:
+                loops.detach(device)
+            except MachineError as error:
+                log.warning("%s: another process has a copy of the mount; it goes with it", error)
         self._image.unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.base, ignore_errors=True)
 
     def disk(self, disk_id: str) -> Path:
         return self.folder / "disks" / _plain(disk_id)
@@ -99,7 +113,7 @@ class DiskStore:
             with disk.open("wb") as file:
                 file.truncate(size)
             return
-        source = self._existing(self.snapshot(snapshot_id))
+        source = self.existing(self.snapshot(snapshot_id))
         if size < source.stat().st_size:
             needed = -(-source.stat().st_size // GIB)
             raise MachineError(
@@ -110,23 +124,23 @@ class DiskStore:
         os.truncate(disk, size)
 
     def delete_disk(self, disk_id: str) -> None:
-        self._existing(self.disk(disk_id)).unlink()
+        self.existing(self.disk(disk_id)).unlink()
 
     def create_snapshot(self, snapshot_id: str, disk_id: str) -> int:
         """Clone what has reached the disk, as a power cut would leave it; return its bytes."""
         snapshot = self.snapshot(snapshot_id)
         if snapshot.exists():
             raise MachineError(f"snapshot {snapshot_id} exists already")
-        self._clone(self._existing(self.disk(disk_id)), snapshot)
+        self._clone(self.existing(self.disk(disk_id)), snapshot)
         return snapshot.stat().st_blocks * BLOCK
 
     def delete_snapshot(self, snapshot_id: str) -> None:
-        self._existing(self.snapshot(snapshot_id)).unlink()
+        self.existing(self.snapshot(snapshot_id)).unlink()
 
     def freeze(self, disk_id: str) -> Path:
         """Return a copy of the disk as it is at this moment, beside it."""
         copy = self.disk(disk_id).with_suffix(".frozen")
-        self._clone(self._existing(self.disk(disk_id)), copy)
+        self._clone(self.existing(self.disk(disk_id)), copy)
         return copy
 
     def _clone(self, source: Path, target: Path) -> None:
@@ -137,7 +151,11 @@ class DiskStore:
             target.unlink(missing_ok=True)  # half a copy must not pass for a snapshot
             raise
 
-    def _existing(self, file: Path) -> Path:
+    def existing(self, file: Path) -> Path:
+        """Return ``file``.
+
+        :raises MachineError: when there is no such disk or snapshot.
+        """
         if not file.exists():
             raise MachineError(f"{file.parent.name[:-1]} {file.name} does not exist")
         return file

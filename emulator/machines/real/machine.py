@@ -98,7 +98,8 @@ class RealMachine:
     def _boot(self, running: Running) -> None:
         self._folder.prepare_once(self.spec, self._host.around)
         for disk in self.spec.disks:
-            running.disks.append((disk, loops.attach(self._host.store.disk(disk.disk_id))))
+            file = self._host.store.existing(self._host.store.disk(disk.disk_id))
+            running.disks.append((disk, loops.attach(file)))
         self._folder.describe_boot(running.disks)
         running.groups = cgroups.create(self._host.prefix, self.spec.machine_id)
         running.port = self._host.network.plug(self.spec.machine_id, self.spec.private_ip)

@@ -12,7 +12,7 @@ from emulator.machines.base import MachineError
 from emulator.machines.real import cgroups, loops, namespaces, network, slots
 from emulator.machines.real.commands import attempt, run
 from emulator.machines.real.disks import DiskStore
-from emulator.machines.real.mounts import mounted_under, unmount
+from emulator.machines.real.mounts import mounted_under
 from emulator.machines.real.processes import Identity, boot_id, signal_if, wait_gone
 
 log = logging.getLogger(__name__)
@@ -88,17 +88,15 @@ def _kill_in_namespace(name: str) -> Iterator[int]:
 
 
 def _forget_files(state_dir: Path) -> list[str]:
-    """Remove mounts, loop devices and the store below the state folder."""
+    """Remove the store with its mounts and loop devices."""
     removed = []
     store = DiskStore(state_dir / STORE)
-    for device in loops.under(store.folder):
+    for device in loops.under(store.folder):  # the disks; the store has its own below
         loops.detach(device)
         removed.append(f"loop device {device}")
-    for point in mounted_under(state_dir):
-        unmount(point)
-        removed.append(f"mount {point}")
+    removed += [f"mount {point}" for point in mounted_under(store.base)]
     if store.exists():
         store.close()
-        removed.append(f"disks in {store.folder}")
+        removed.append(f"disks in {store.base}")
     (state_dir / slots.RECORD).unlink(missing_ok=True)
     return removed
