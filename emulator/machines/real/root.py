@@ -120,7 +120,7 @@ class MachineFolder:
     def _write_tools(self) -> None:
         text = (GUEST / "systemctl").read_text()
         _write(self.usr / "bin/systemctl", text.replace("@PYTHON@", sys.executable), 0o755)
-        crictl = f'#!/bin/sh\nexec "{sys.executable}" /opt/ack-guest/crictl.py "$@"\n'
+        crictl = f'#!/bin/sh\nexec "{sys.executable}" -I /opt/ack-guest/crictl.py "$@"\n'
         _write(self.usr / "local/bin/crictl", crictl, 0o755)
 
     def _write_seed(self, seed: Path, spec: MachineSpec) -> None:

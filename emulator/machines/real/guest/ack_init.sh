@@ -23,10 +23,11 @@ main() {
   step='start containerd'
   systemctl enable --now containerd
   say 'containerd runs'
-  # The agent pulls the system images that are not there, then registers the node.
-  step='start the node agent'
+  # The agent pulls the system images that are not there, then registers the node; systemctl
+  # returns when it has.
+  step='join the cluster'
   systemctl enable --now kubelet
-  say 'kubelet started'
+  say 'the node is registered'
   if [[ -e /var/.skip-yum ]]; then
     say 'package updates skipped: /var/.skip-yum'
   else

@@ -20,6 +20,7 @@ ENVIRONMENT = {
 LOGS = Path("/var/log")
 ENABLED = Path("/var/lib/ack-machine/enabled")
 READY_S = 90.0  # systemd's DefaultTimeoutStartSec
+JOINED_S = 1800.0
 STOP_S = 90.0  # systemd's DefaultTimeoutStopSec
 RESTART_S = 1.0
 
@@ -34,6 +35,7 @@ class Service:
     name: str
     command: tuple[str, ...]
     notifies: bool = False  # says READY=1 over a socket when it serves (sd_notify)
+    ready_s: float = READY_S
     pid: int = 0
     state: str = INACTIVE
     wanted: bool = False
@@ -79,7 +81,7 @@ class Service:
         with self.changed:
             if not self.pid:
                 self.launch()
-            self.changed.wait_for(lambda: self.state != ACTIVATING, READY_S)
+            self.changed.wait_for(lambda: self.state != ACTIVATING, self.ready_s)
             if self.state == ACTIVE:
                 return 0, ""
         return 1, f"{self.name}.service is {self.state}: see {LOGS / self.name}.log"
@@ -149,7 +151,9 @@ def machine_services() -> dict[str, Service]:
     """Return the services by every name that scripts use for them."""
     ssh = Service("ssh", ("/usr/sbin/sshd", "-D", "-e"))
     # The node agent stands in for kubelet, under its name: ``systemctl is-active kubelet`` holds.
-    kubelet = Service("kubelet", (sys.executable, "/opt/ack-guest/agent.py"))
+    # Ready is registered, which comes after the pulls of all system images.
+    agent = (sys.executable, "-I", "/opt/ack-guest/agent.py")
+    kubelet = Service("kubelet", agent, notifies=True, ready_s=JOINED_S)
     containerd = Service("containerd", (shutil.which("containerd") or "containerd",), notifies=True)
     return {"ssh": ssh, "sshd": ssh, "containerd": containerd, "kubelet": kubelet}
 
