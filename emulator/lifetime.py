@@ -66,9 +66,10 @@ class Emulator:
         state_dir.mkdir(parents=True, exist_ok=True)
         machines, kube = await self._open_machines()
         self.cloud = Cloud(self.options.settings, self._clock, machines)
-        self._undo.push_async_callback(self.cloud.close)
         self.cloud.on_release.append(scaling.instance_gone)
         url, node_url = await self._serve_kube(kube, machines)
+        # Undone before Kubernetes is: agents that still run would only wait for its answers.
+        self._undo.push_async_callback(self.cloud.close)
         front = listening(self.options.port)
         self._undo.callback(front.close)
         cluster = seed.add_cluster(self.cloud, kube, url, node_url)

@@ -26,12 +26,14 @@ class Rule:
     """What one parameter may be, beyond its type.
 
     :param code: the API's own error code for a bad value, where it has one, as ``status``.
+    :param not_here: values that the API has and this emulator has not.
     :param low: smallest number, or fewest elements or characters.
     :param high: largest number, or most elements or characters.
     """
 
     required: bool = False
     one_of: tuple[Any, ...] = ()
+    not_here: tuple[Any, ...] = ()
     low: float | None = None
     high: float | None = None
     pattern: str = ""
@@ -167,6 +169,8 @@ def check(name: str, value: Any, rule: Rule) -> None:
         if rule.required:
             raise missing(name)
         return
+    if value in rule.not_here:
+        raise unsupported(f"{name} {value}")
     if problem := rule.problem(value):
         raise invalid(name, problem, code=rule.code, status=rule.status)
 

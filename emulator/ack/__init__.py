@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from emulator.ack import clusters, node_pools, nodes, tasks
-from emulator.ack.actions import ACTIONS, VERSION, perform
+from emulator.ack.actions import ACTIONS, MODEL, VERSION, perform
 
 __all__ = [
     "ACTIONS",
+    "MODEL",
     "VERSION",
     "clusters",
     "node_pools",

@@ -124,8 +124,6 @@ def modify_cluster_node_pool(cloud: Cloud, params: Params) -> dict[str, Any]:
     pool = pool_named(cloud, params)
     must_be_active(pool)
     check_pool(cloud, dict(params))
-    if params.get("update_nodes"):
-        raise unsupported("update_nodes true")
     group = dict(params.get("scaling_group", {}))
     if group.get("data_disks") == []:
         # The SDK's model sends this for a list that was never set, and what ACK then does is

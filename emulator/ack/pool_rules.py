@@ -7,12 +7,13 @@ passwords, subscription, spot prices, public addresses, ``disk_init``, kubelet a
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from emulator.account import INSTANCE_TYPES, NODE_IMAGES
 from emulator.ecs.ordering import CATEGORIES, LEVELS, base64_text, encryption
 from emulator.ecs.resources import SnapshotStatus
-from emulator.errors import NOT_FOUND, ApiError, invalid, unsupported
+from emulator.errors import NOT_FOUND, ApiError, invalid
 from emulator.params import ANY, Rule, Rules
 
 if TYPE_CHECKING:
@@ -25,11 +26,26 @@ LABEL_KEY = (
 )
 LABEL_VALUE = r"([a-z0-9A-Z]([\w.-]{0,61}[a-z0-9A-Z])?)?"
 
+OFF = Rule(one_of=(False,), not_here=(True,))
+CHARGE_TYPE = Rule(one_of=("PostPaid",), not_here=("PrePaid",))
+OTHER_IMAGE_TYPES = (
+    "AliyunLinux",
+    "AliyunLinux3Arm64",
+    "AliyunLinux3Security",
+    "AliyunLinuxUEFI",
+    "AliyunLinuxSecurity",
+    "CentOS",
+    "Custom",
+    "Ubuntu",
+    "Windows",
+    "WindowsCore",
+)
+
 GROUP_RULES: Rules = {
     "scaling_group.vswitch_ids": Rule(high=8),
     "scaling_group.instance_types": Rule(high=10),
-    "scaling_group.instance_charge_type": Rule(one_of=("PostPaid", "PrePaid")),
-    "scaling_group.image_type": Rule(one_of=tuple(NODE_IMAGES)),
+    "scaling_group.instance_charge_type": CHARGE_TYPE,
+    "scaling_group.image_type": Rule(one_of=tuple(NODE_IMAGES), not_here=OTHER_IMAGE_TYPES),
     "scaling_group.key_pair": ANY,
     "scaling_group.desired_size": Rule(low=0),
     "scaling_group.security_group_ids": Rule(high=5),
@@ -47,17 +63,19 @@ GROUP_RULES: Rules = {
     "scaling_group.tags.key": Rule(required=True, high=128),
     "scaling_group.tags.value": Rule(high=128),
     "scaling_group.multi_az_policy": Rule(one_of=("PRIORITY", "COST_OPTIMIZED", "BALANCE")),
-    "scaling_group.scaling_policy": Rule(one_of=("release",)),
-    "scaling_group.spot_strategy": Rule(one_of=("NoSpot",)),
+    "scaling_group.scaling_policy": Rule(one_of=("release",), not_here=("recycle",)),
+    "scaling_group.spot_strategy": Rule(
+        one_of=("NoSpot",), not_here=("SpotAsPriceGo", "SpotWithPriceLimit")
+    ),
 }
 CONFIG_RULES: Rules = {
-    "kubernetes_config.runtime": Rule(one_of=("containerd",)),
+    "kubernetes_config.runtime": Rule(one_of=("containerd",), not_here=("docker",)),
     "kubernetes_config.runtime_version": ANY,
     "kubernetes_config.pre_user_data": Rule(check=base64_text),
     "kubernetes_config.user_data": Rule(check=base64_text),
     "kubernetes_config.unschedulable": ANY,
-    "kubernetes_config.cms_enabled": Rule(one_of=(False,)),
-    "kubernetes_config.cpu_policy": Rule(one_of=("none",)),
+    "kubernetes_config.cms_enabled": OFF,
+    "kubernetes_config.cpu_policy": Rule(one_of=("none",), not_here=("static",)),
     "kubernetes_config.labels": ANY,
     "kubernetes_config.labels.key": Rule(required=True, pattern=LABEL_KEY),
     "kubernetes_config.labels.value": Rule(pattern=LABEL_VALUE),
@@ -69,27 +87,27 @@ CONFIG_RULES: Rules = {
     ),
 }
 SWITCHES: Rules = {
-    "auto_scaling.enable": ANY,
-    "management.enable": ANY,
+    "auto_scaling.enable": OFF,
+    "management.enable": OFF,
     "nodepool_info.name": NAME,
 }
 MODIFY_RULES: Rules = {
     **GROUP_RULES,
     **CONFIG_RULES,
     **SWITCHES,
-    "update_nodes": ANY,
+    "update_nodes": OFF,
 }
 CREATE_RULES: Rules = {
     **GROUP_RULES,
     **CONFIG_RULES,
     **SWITCHES,
     "nodepool_info.name": Rule(required=True, pattern=NAME.pattern),
-    "nodepool_info.type": Rule(one_of=("ess",)),
+    "nodepool_info.type": Rule(one_of=("ess",), not_here=("edge", "hybrid", "lingjun")),
     "scaling_group.vswitch_ids": Rule(required=True, high=8),
     "scaling_group.instance_types": Rule(required=True, high=10),
-    "scaling_group.instance_charge_type": Rule(required=True, one_of=("PostPaid", "PrePaid")),
+    "scaling_group.instance_charge_type": replace(CHARGE_TYPE, required=True),
     "count": Rule(low=0),
-    "interconnect_mode": Rule(one_of=("basic",)),
+    "interconnect_mode": Rule(one_of=("basic",), not_here=("improved", "private")),
 }
 
 
@@ -98,12 +116,7 @@ def check_pool(cloud: Cloud, description: dict[str, Any]) -> None:
 
     :raises ApiError: as ACK, or ECS behind it, would refuse it.
     """
-    for switch in ("auto_scaling", "management"):
-        if description.get(switch, {}).get("enable"):
-            raise unsupported(f"{switch}.enable true")
     group = description.get("scaling_group", {})
-    if group.get("instance_charge_type") == "PrePaid":
-        raise unsupported("scaling_group.instance_charge_type PrePaid")
     check_network(cloud, group)
     for instance_type in group.get("instance_types", []):
         if instance_type not in INSTANCE_TYPES:

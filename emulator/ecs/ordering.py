@@ -89,7 +89,9 @@ ORDER_RULES: Rules = {
     "MinAmount": Rule(low=1, high=100),
     "AutoReleaseTime": ANY,
     "InstanceChargeType": Rule(
-        one_of=("PostPaid", "PrePaid"), code="InvalidInstanceChargeType.ValueNotSupported"
+        one_of=("PostPaid",),
+        not_here=("PrePaid",),
+        code="InvalidInstanceChargeType.ValueNotSupported",
     ),
     "SpotStrategy": Rule(one_of=("NoSpot", "SpotAsPriceGo", "SpotWithPriceLimit")),
     "SpotPriceLimit": Rule(low=0),
@@ -98,9 +100,11 @@ ORDER_RULES: Rules = {
     "UserData": Rule(
         check=base64_text, code="InvalidUserData.Base64FormatInvalid", status=FORBIDDEN
     ),
-    "HttpEndpoint": Rule(one_of=("enabled", "disabled"), code="InvalidHttpEndpoint.NotSupported"),
+    "HttpEndpoint": Rule(
+        one_of=("enabled",), not_here=("disabled",), code="InvalidHttpEndpoint.NotSupported"
+    ),
     "HttpTokens": Rule(one_of=("optional", "required"), code="InvalidHttpTokens.NotSupported"),
-    "UniqueSuffix": ANY,
+    "UniqueSuffix": Rule(one_of=(False,), not_here=(True,)),
 }
 
 
@@ -109,7 +113,8 @@ def orders(cloud: Cloud, params: Params) -> list[InstanceOrder]:
 
     :raises ApiError: as RunInstances would refuse it.
     """
-    refuse_what_is_not_here(params)
+    if params.get("InternetMaxBandwidthOut", 0) > 0:
+        raise unsupported("a public address (InternetMaxBandwidthOut above 0)")
     groups = security_groups(cloud, params)
     image = ordered_image(cloud, params)
     amount = params.get("Amount", 1)
@@ -131,17 +136,6 @@ def orders(cloud: Cloud, params: Params) -> list[InstanceOrder]:
         user_data=base64.b64decode(params.get("UserData", "")),
     )
     return [ordered] * amount
-
-
-def refuse_what_is_not_here(params: Params) -> None:
-    if params.get("InstanceChargeType") == "PrePaid":
-        raise unsupported("InstanceChargeType PrePaid")
-    if params.get("InternetMaxBandwidthOut", 0) > 0:
-        raise unsupported("a public address (InternetMaxBandwidthOut above 0)")
-    if params.get("UniqueSuffix"):
-        raise unsupported("UniqueSuffix true")
-    if params.get("HttpEndpoint") == "disabled":
-        raise unsupported("HttpEndpoint disabled")
 
 
 def security_groups(cloud: Cloud, params: Params) -> list[str]:

@@ -46,7 +46,10 @@ MAX_PER_DISK = 256
         "Description": Rule(low=2, high=256, code="InvalidDescription.Malformed", status=NOT_FOUND),
         "RetentionDays": Rule(low=1, high=65536, code="InvalidRetentionDays.Malformed"),
         "Category": Rule(
-            one_of=("Standard",), code="InvalidSnapshotCategory.Malformed", status=FORBIDDEN
+            one_of=("Standard",),
+            not_here=("Flash",),
+            code="InvalidSnapshotCategory.Malformed",
+            status=FORBIDDEN,
         ),
         "ClientToken": ORDER_RULES["ClientToken"],
     },
