@@ -51,7 +51,7 @@ def _find_and_attach(file: Path) -> Path:
         return Path(run("losetup", "--find", "--show", file).strip())
 
 
-def detach(loop: Path, patience_s: float = 10.0) -> None:
+def detach(loop: Path, patience_s: float = 60.0) -> None:
     """Give the device back and wait until the kernel has let go of the file.
 
     :raises MachineError: when something still uses the device after ``patience_s``.

@@ -8,7 +8,8 @@ import logging
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from emulator.machines.real import cgroups, loops
 from emulator.machines.real.commands import environment, last_lines
 from emulator.machines.real.disks import DiskStore
 from emulator.machines.real.network import Network, Port
+from emulator.machines.real.power import cut_off
 from emulator.machines.real.processes import Identity, signal_if
 from emulator.machines.real.root import GUEST, MachineFolder, Surroundings
 
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 
 # An orderly shutdown takes about a second; a virtual machine under emulation takes much longer.
 SHUTDOWN_S = 120.0
+BOOT_S = 120.0
 T = TypeVar("T")
 
 
@@ -131,7 +134,7 @@ class RealMachine:
         """Put the new process in its place and wait until its root is built."""
         if parent.stdin is None or parent.stdout is None:
             raise MachineError("the boot process has no pipes")
-        with parent.stdin as to_boot, parent.stdout as from_boot:
+        with parent.stdin as to_boot, parent.stdout as from_boot, ending_after(BOOT_S, parent):
             first = from_boot.readline().split()
             init = Identity.of(int(first[1])) if first[:1] == ["pid"] else None
             if init is None:
@@ -175,16 +178,23 @@ class RealMachine:
         running = self._running
         if running is None or running.parent is None:
             return
-        frozen = [
-            (disk.disk_id, self._host.store.freeze(disk.disk_id)) for disk, _ in running.disks
-        ]
+        frozen = self._freeze(running)
         if running.init:
+            cut_off(running.init.pid, (loop for _, loop in running.disks))
             signal_if(running.init.pid, signal.SIGKILL, lambda _: _alive(running))
         running.parent.wait(SHUTDOWN_S)
         self._release(running)
         for disk_id, copy in frozen:
             copy.rename(self._host.store.disk(disk_id))
         self._running = None
+
+    def _freeze(self, running: Running) -> list[tuple[str, Path]]:
+        """Copy the disks as they are; power goes all the same when there is no room for it."""
+        try:
+            return [(d.disk_id, self._host.store.freeze(d.disk_id)) for d, _ in running.disks]
+        except MachineError as error:
+            log.warning("%s loses power, its disks do not: %s", self.spec.machine_id, error)
+            return []
 
     def _release(self, running: Running) -> None:
         """Give back what the host lent, also after half a boot, and all of it if a step fails."""
@@ -204,6 +214,17 @@ class RealMachine:
         self._cut_power()
         self._folder.remove()
         self._host.network.give_back(self.spec.machine_id)
+
+
+@contextlib.contextmanager
+def ending_after(seconds: float, process: subprocess.Popen[str]) -> Iterator[None]:
+    """End a process that is not done in time, so that reading from it ends too."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _alive(running: Running) -> bool:

@@ -95,10 +95,15 @@ class RealMachines:
         opened, self._opened = self._opened, None
         if opened is None:
             return
-        await asyncio.gather(*(machine.destroy() for machine in list(self._machines.values())))
+        ends = (machine.destroy() for machine in self._machines.values())
+        failures = [end for end in await asyncio.gather(*ends, return_exceptions=True) if end]
         self._machines.clear()
-        await self._work(opened.undo.close)
-        self._workers.shutdown()
+        try:
+            await self._work(opened.undo.close)
+        finally:
+            self._workers.shutdown(wait=False)
+        if failures:
+            raise failures[0]
 
     def listen(self, port: int) -> socket.socket:
         return namespaces.listening_socket(self._ours.network.namespace, self.gateway_ip, port)
