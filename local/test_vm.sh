@@ -52,8 +52,10 @@ main() {
 parse() {
     while (($#)); do
         case $1 in
-            --limit) LIMIT_S=$2; shift 2 ;;
-            --init) INIT=$2; shift 2 ;;
+            --limit | --init)
+                [[ -n ${2:-} ]] || refuse "$1 needs a value"
+                [[ $1 == --limit ]] && LIMIT_S=$2 || INIT=$2
+                shift 2 ;;
             --) shift; COMMAND=("$@"); break ;;
             *) refuse "unknown argument $1: see the head of ${BASH_SOURCE[0]}" ;;
         esac
@@ -222,4 +224,4 @@ cleanup() {
     rm -rf --one-file-system "$RUN"
 }
 
-main "$@"
+main "$@"; exit # on one line: bash reads a script while it runs, and it may be edited then

@@ -35,6 +35,9 @@ from emulator.content.layers import ENTRYPOINT, Blob, GeneratedFile, LayerFactor
 from emulator.content.storage import RegistryStorage
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+# What the content depends on: a change of their source makes it anew.
+_GENERATOR = ("archive", "catalogue", "filling", "images", "kubelet_package", "layers", "storage")
+_FORGET_AFTER_S = 7 * 86400  # far longer than a local cloud stays up
 _CREATED = "2025-02-20T00:00:00Z"
 
 
@@ -78,7 +81,7 @@ def build_content(cache_dir: Path, scale: float = 1.0) -> Content:
     """Return the content at a scale; generate it unless the cache has it.
 
     Several processes may ask at once: one generates, the others wait for it. What is generated
-    depends on this package's own source, on the scale, and on the host's busybox and zlib.
+    depends on the generator's source, on the scale, and on the host's busybox and zlib.
 
     :param scale: 1 is about 700 MiB of compressed layers; tests use 0.01.
     :raises ContentError: when busybox is missing, or for a scale that is not above 0.
@@ -94,6 +97,8 @@ def build_content(cache_dir: Path, scale: float = 1.0) -> Content:
             shutil.rmtree(unfinished, ignore_errors=True)
             _generate(unfinished, scale, busybox)
             unfinished.rename(folder)
+            _forget_unused(cache_dir)
+    os.utime(folder)
     facts = json.loads((folder / "facts.json").read_text())
     return Content(registry_storage=folder / "registry", packages_root=folder / "packages", **facts)
 
@@ -101,8 +106,8 @@ def build_content(cache_dir: Path, scale: float = 1.0) -> Content:
 def _key(busybox: Path, scale: float) -> str:
     key = hashlib.sha256(f"{scale!r} {zlib.ZLIB_RUNTIME_VERSION}".encode())
     key.update(busybox.read_bytes())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        key.update(source.read_bytes())
+    for module in _GENERATOR:
+        key.update(Path(__file__).with_name(f"{module}.py").read_bytes())
     return key.hexdigest()[:16]
 
 
@@ -112,6 +117,13 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _forget_unused(cache_dir: Path) -> None:
+    """Remove what older sources generated, once nobody asked for it for a week."""
+    for folder in cache_dir.glob("content-*"):
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > _FORGET_AFTER_S:
+            shutil.rmtree(folder)
 
 
 def _generate(folder: Path, scale: float, busybox: Path) -> None:

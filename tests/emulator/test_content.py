@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -185,6 +186,14 @@ def test_what_a_killed_process_left_is_generated_anew(tmp_path: Path) -> None:
 
     assert digests(again.registry_storage) == digests(first.registry_storage)
     assert not folder.with_name(f"{folder.name}.unfinished").exists()
+
+
+def test_content_that_nobody_asked_for_in_a_week_is_forgotten(tmp_path: Path) -> None:
+    folders = [build_content(tmp_path, scale).registry_storage.parent for scale in (0.001, 0.002)]
+    os.utime(folders[0], (0, 0))
+    build_content(tmp_path, 0.003)
+
+    assert [folder.exists() for folder in folders] == [False, True]
 
 
 @pytest.mark.parametrize("scale", [0, -1])
