@@ -80,3 +80,8 @@ class RemoteJobError(PreloadError):
 
 class ImageProofError(PreloadError):
     """A node does not hold what the image lock says, by digest."""
+
+
+def is_unclear(exc: BaseException) -> bool:
+    """Tell whether the call that raised this may have been carried out all the same."""
+    return isinstance(exc, UnclearReplyError | CloudUnavailableError)

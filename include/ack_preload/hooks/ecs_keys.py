@@ -10,12 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ack_preload.domain.disks import tags_from_api
-from ack_preload.domain.errors import CloudError, ForeignResourceError, UnclearReplyError
+from ack_preload.domain.errors import (
+    CloudError,
+    ForeignResourceError,
+    UnclearReplyError,
+    is_unclear,
+)
 from ack_preload.domain.tags import RUN_KEY, is_of_run
 from ack_preload.hooks.cloud import plain
 from ack_preload.hooks.ecs_storage import EcsStorage
 
 TAKEN = "KeyPair.AlreadyExist"
+KEY_PAGE = 50  # the most that DescribeKeyPairs lists
 
 
 class EcsKeys(EcsStorage):
@@ -39,7 +45,8 @@ class EcsKeys(EcsStorage):
         try:
             self._send("ImportKeyPair", lambda: self.client.import_key_pair(request))
         except (CloudError, UnclearReplyError) as exc:
-            if isinstance(exc, CloudError) and not exc.code.startswith(TAKEN):
+            taken = isinstance(exc, CloudError) and exc.code.startswith(TAKEN)
+            if not taken and not is_unclear(exc):
                 raise
             found = self.key_pair(name)
             if found is None:
@@ -63,7 +70,7 @@ class EcsKeys(EcsStorage):
             region_id=self.account.region,
             key_pair_name=name,
             page_number=1,
-            page_size=50,
+            page_size=KEY_PAGE,
             tag=[ecs.DescribeKeyPairsRequestTag(key=k, value=v) for k, v in (tags or {}).items()],
         )
         found: dict[str, dict[str, str]] = {}

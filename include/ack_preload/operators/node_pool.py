@@ -16,6 +16,7 @@ from ack_preload.domain.errors import (
     ForeignResourceError,
     InvalidInputError,
     UnclearReplyError,
+    is_unclear,
 )
 from ack_preload.domain.node_pools import NodePoolView, PoolSpec, tags_for_api
 from ack_preload.domain.tags import (
@@ -148,8 +149,8 @@ class ApplyNodePoolOperator(AckOperator):
         self, spec: PoolSpec, owner: Ownership, exc: CloudError | UnclearReplyError
     ) -> dict[str, Any]:
         """Take over the pool that a call without a readable reply made after all."""
-        unclear = isinstance(exc, UnclearReplyError | CloudUnavailableError)
-        if not unclear and not (isinstance(exc, CloudError) and exc.code == NAME_TAKEN):
+        taken = isinstance(exc, CloudError) and exc.code == NAME_TAKEN
+        if not taken and not is_unclear(exc):
             raise exc
         found = self.hook.node_pool_named(spec.cluster_id, self.pool_name)
         if found is None:

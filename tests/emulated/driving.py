@@ -1,0 +1,111 @@
+"""Run an operator as Airflow does: execute, defer, trigger from its serialized form, resume."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
+
+from ack_preload.triggers.state import StateTrigger
+from emulator.app import Handle
+
+STARTED = datetime.now(UTC).replace(microsecond=0)
+
+
+def context(**overrides: Any) -> Any:
+    """Return as much of a task's context as operators read."""
+    ti = {
+        "dag_id": "build_preloaded_disk",
+        "run_id": "manual__1",
+        "task_id": "task",
+        "map_index": -1,
+        "max_tries": 2,
+        "try_number": 1,
+    }
+    run = SimpleNamespace(start_date=STARTED, logical_date=STARTED, run_after=STARTED)
+    return {"ti": SimpleNamespace(**(ti | overrides)), "dag_run": run}
+
+
+def perform(operator: BaseOperator, task: Any = None) -> Any:
+    """Return what the operator returns in the end, through all its deferrals."""
+    task = task or context()
+    step, arguments = operator.execute, ()
+    while True:
+        try:
+            return step(task, *arguments)
+        except TaskDeferred as deferred:
+            event = fired(deferred)
+            step, arguments = getattr(operator, deferred.method_name), (event,)
+
+
+def deferred_by(operator: BaseOperator, task: Any = None) -> TaskDeferred:
+    """Return the first deferral of the operator, as if the worker had died right after it."""
+    try:
+        answer = operator.execute(task or context())
+    except TaskDeferred as deferred:
+        return deferred
+    raise AssertionError(f"not deferred, but returned {answer!r}")
+
+
+def fired(deferred: TaskDeferred) -> dict[str, Any]:
+    """Run the trigger of a deferral, rebuilt from JSON as the triggerer does."""
+    _, kwargs = deferred.trigger.serialize()
+    rebuilt = StateTrigger(**json.loads(json.dumps(kwargs)))
+
+    async def first() -> dict[str, Any]:
+        async for event in rebuilt.run():
+            payload: dict[str, Any] = event.payload
+            return payload
+        raise AssertionError("the trigger ended without an event")
+
+    return asyncio.run(first())
+
+
+def connection(facts: dict[str, Any], **extra: Any) -> str:
+    """Return the Airflow connection to a local cloud, as JSON."""
+    return json.dumps(
+        {
+            "conn_type": "alibaba_cloud",
+            "login": facts["access_key_id"],
+            "password": facts["access_key_secret"],
+            "extra": {
+                "region": facts["region_id"],
+                "ecs_endpoint": facts["ecs_endpoint"],
+                "cs_endpoint": facts["cs_endpoint"],
+                "protocol": "http",
+                "packages_url": facts["packages_url"],
+                "poll_every_s": 0.02,
+                **extra,
+            },
+        }
+    )
+
+
+def target(handle: Handle, **pool: Any) -> dict[str, Any]:
+    """Return a target on the seeded world of a local cloud."""
+    facts = handle.facts
+    return {
+        "name": "demo",
+        "cluster_id": facts["cluster_id"],
+        "source": {"node_pool_id": facts["node_pool_id"], "nodes": 1},
+        "build": {
+            "instance_type": facts["instance_type"],
+            "zone_id": facts["zone_id"],
+            "vswitch_id": facts["vswitch_id"],
+            "security_group_id": facts["security_group_id"],
+            "image_id": facts["image_id"],
+            "disk_gib": 40,
+        },
+        "pool": {
+            "name": "preloaded",
+            "instance_types": [facts["instance_type"]],
+            "vswitch_ids": [facts["vswitch_id"]],
+            **pool,
+        },
+        "limits": {"expire_after_h": 12},
+    }

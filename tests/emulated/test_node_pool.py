@@ -1,0 +1,315 @@
+"""Node pools: applied once, scaled to a number, and taken back without any note."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from ack_preload.domain.errors import (
+    CloudError,
+    CloudUnavailableError,
+    ForeignResourceError,
+    InvalidInputError,
+    ResourceFailedError,
+)
+from ack_preload.domain.node_pools import PoolSpec
+from ack_preload.domain.tags import APPLIED_KEY, EXPIRES_KEY, PREVIOUS_KEY, RUN_KEY
+from ack_preload.hooks.ack import AckHook
+from ack_preload.hooks.ecs import EcsHook
+from ack_preload.operators.build_instance import RunBuildInstanceOperator, StopInstanceOperator
+from ack_preload.operators.node_pool import (
+    MAX_RESTARTS,
+    ApplyNodePoolOperator,
+    ScaleNodePoolOperator,
+)
+from ack_preload.operators.node_pool_end import DeleteNodePoolOperator, RestoreNodePoolOperator
+from emulator.app import Handle
+from tests.emulated.driving import context, deferred_by, fired, perform, target
+
+NAME = "preloaded"
+EARLIER, LATER = context(run_id="manual__1"), context(run_id="manual__2")
+
+
+@pytest.fixture
+def snapshots(cloud: Handle) -> tuple[str, str]:
+    """Make two snapshots of one disk, as of two nights."""
+    made = perform(
+        RunBuildInstanceOperator(task_id="run", target=target(cloud), key_pair_name="demo-nodes")
+    )
+    perform(StopInstanceOperator(task_id="stop", instance_id=made["instance_id"]))
+    hook = EcsHook()
+    ids = []
+    for number in (1, 2):
+        ids.append(
+            hook.create_snapshot(made["disk_id"], name=f"n{number}", token=f"t{number}", tags={})
+        )
+        cloud.run_until(lambda: hook.snapshot(ids[-1]).status == "accomplished")  # type: ignore[union-attr]  # it exists
+    return ids[0], ids[1]
+
+
+def apply(cloud: Handle, snapshot_id: str | None = None, **changes: Any) -> ApplyNodePoolOperator:
+    return ApplyNodePoolOperator(
+        task_id="apply",
+        target=changes.pop("target", target(cloud)),
+        pool_name=changes.pop("pool_name", NAME),
+        snapshot_id=snapshot_id,
+        **changes,
+    )
+
+
+def scale(cloud: Handle, node_pool_id: str, desired_size: int | str) -> ScaleNodePoolOperator:
+    return ScaleNodePoolOperator(
+        task_id="scale",
+        cluster_id=cloud.facts["cluster_id"],
+        node_pool_id=node_pool_id,
+        desired_size=desired_size,
+    )
+
+
+def delete(cloud: Handle, **which: str) -> DeleteNodePoolOperator:
+    return DeleteNodePoolOperator(task_id="delete", cluster_id=cloud.facts["cluster_id"], **which)
+
+
+def restore(cloud: Handle) -> RestoreNodePoolOperator:
+    return RestoreNodePoolOperator(task_id="restore", cluster_id=cloud.facts["cluster_id"])
+
+
+def pool(cloud: Handle, node_pool_id: str) -> Any:
+    return AckHook().node_pool(cloud.facts["cluster_id"], node_pool_id)
+
+
+def bodies(cloud: Handle, action: str) -> list[dict[str, Any]]:
+    """Return the bodies of all calls of an action, as the cloud logged them."""
+    log = Path(cloud.state_dir, "requests.jsonl").read_text().splitlines()
+    calls = [json.loads(line) for line in log]
+    return [call["body"] for call in calls if call["action"] == action]
+
+
+def test_a_pool_is_created_with_the_snapshot_on_its_last_disk(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    made = perform(apply(cloud, snapshots[0]))
+    assert made["created"] is True
+    assert made["previous_snapshot_id"] == ""
+    found = pool(cloud, made["node_pool_id"])
+    assert (found.name, found.state, found.snapshot_id) == (NAME, "active", snapshots[0])
+    assert found.runtime_version == "1.6.20"
+    assert found.tags[RUN_KEY] == "build_preloaded_disk/manual__1"
+
+
+def test_a_pool_that_is_kept_has_no_expiry_and_one_to_measure_has(cloud: Handle) -> None:
+    kept = perform(apply(cloud))
+    passing = perform(apply(cloud, pool_name="baseline", purpose="measure"))
+    assert EXPIRES_KEY not in pool(cloud, kept["node_pool_id"]).tags
+    assert EXPIRES_KEY in pool(cloud, passing["node_pool_id"]).tags
+
+
+def test_a_second_try_finds_the_pool_of_the_first(cloud: Handle) -> None:
+    first = deferred_by(apply(cloud))
+    second = perform(apply(cloud), context(try_number=2))
+    assert first.trigger.subject["node_pool_id"] == second["node_pool_id"]
+    assert second["created"] is True
+
+
+def test_a_name_that_was_taken_meanwhile_by_us_is_taken_over(cloud: Handle) -> None:
+    made = perform(apply(cloud))
+    operator, spec = apply(cloud), PoolSpec.from_mapping(target(cloud))
+    with pytest.raises(TaskDeferred) as deferred:  # as if the first look had come too early
+        operator._create(spec, operator.ownership(context(), target(cloud), keep=True))
+    assert deferred.value.trigger.subject["node_pool_id"] == made["node_pool_id"]
+
+
+def test_a_refused_create_is_not_looked_for(cloud: Handle) -> None:
+    wrong = target(cloud, instance_types=["ecs.none.large"])
+    with pytest.raises(CloudError) as caught:
+        perform(apply(cloud, target=wrong))
+    assert caught.value.code == "InvalidParameter.InstanceType"
+
+
+def test_a_foreign_pool_of_that_name_is_left_alone(cloud: Handle) -> None:
+    foreign = pool(cloud, cloud.facts["node_pool_id"])
+    with pytest.raises(ForeignResourceError, match=r"choose another pool\.name"):
+        perform(apply(cloud, pool_name=foreign.name))
+    assert pool(cloud, foreign.node_pool_id) == foreign
+
+
+def test_a_source_pool_that_does_not_exist_is_named(cloud: Handle) -> None:
+    wrong = target(cloud) | {"source": {"node_pool_id": "np-none"}}
+    with pytest.raises(InvalidInputError, match=r"source.node_pool_id is 'np-none'"):
+        perform(apply(cloud, target=wrong))
+
+
+def test_a_later_run_changes_the_pool_and_remembers_the_way_back(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    first = perform(apply(cloud, snapshots[0]), EARLIER)
+    second = perform(apply(cloud, snapshots[1]), LATER)
+    assert second == {
+        "node_pool_id": first["node_pool_id"],
+        "created": False,
+        "previous_snapshot_id": snapshots[0],
+    }
+    assert pool(cloud, first["node_pool_id"]).snapshot_id == snapshots[1]
+
+
+def test_a_second_try_of_a_change_still_knows_the_way_back(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    perform(apply(cloud, snapshots[0]), EARLIER)
+    deferred_by(apply(cloud, snapshots[1]), LATER)
+    assert perform(apply(cloud, snapshots[1]), LATER)["previous_snapshot_id"] == snapshots[0]
+    assert len(bodies(cloud, "ModifyClusterNodePool")) == 1
+
+
+def test_a_change_sends_what_differs_and_nothing_else(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    perform(apply(cloud, snapshots[0]), EARLIER)
+    perform(apply(cloud, snapshots[1]), LATER)
+    (body,) = bodies(cloud, "ModifyClusterNodePool")
+    assert body.keys() == {"scaling_group"}
+    assert body["scaling_group"].keys() == {"data_disks", "tags"}
+    assert body["scaling_group"]["data_disks"][-1]["snapshot_id"] == snapshots[1]
+
+
+def test_scaling_sends_the_size_and_nothing_else(cloud: Handle) -> None:
+    made = perform(apply(cloud))
+    perform(scale(cloud, made["node_pool_id"], 1))
+    assert bodies(cloud, "ModifyClusterNodePool") == [{"scaling_group": {"desired_size": 1}}]
+
+
+def test_scaling_up_returns_the_ready_nodes(cloud: Handle, snapshots: tuple[str, str]) -> None:
+    made = perform(apply(cloud, snapshots[0]))
+    (node,) = perform(scale(cloud, made["node_pool_id"], "1"))["nodes"]
+    assert node["instance_id"] in cloud.cloud.instances
+    assert node["node_name"] == f"cn-hangzhou.{node['private_ip']}"
+    assert node["creation_time"].endswith("+08:00")
+
+
+def test_scaling_twice_makes_no_second_node(cloud: Handle) -> None:
+    made = perform(apply(cloud))
+    deferred_by(scale(cloud, made["node_pool_id"], 1))
+    assert len(perform(scale(cloud, made["node_pool_id"], 1))["nodes"]) == 1
+
+
+def test_scaling_to_nothing_waits_until_the_nodes_are_gone(cloud: Handle) -> None:
+    made = perform(apply(cloud))
+    (node,) = perform(scale(cloud, made["node_pool_id"], 1))["nodes"]
+    assert perform(scale(cloud, made["node_pool_id"], 0)) == {"nodes": []}
+    assert node["instance_id"] not in cloud.cloud.instances
+
+
+@pytest.mark.parametrize("size", [-1, "many", None])
+def test_a_size_that_is_none_is_refused(cloud: Handle, size: Any) -> None:
+    with pytest.raises(InvalidInputError, match="desired_size is"):
+        perform(scale(cloud, "np-1", size))
+
+
+def test_a_node_that_fails_fails_the_task_with_the_clouds_words(cloud: Handle) -> None:
+    made = perform(apply(cloud))
+    waiting = deferred_by(scale(cloud, made["node_pool_id"], 1))
+    cloud.run_until(lambda: bool(AckHook().nodes(cloud.facts["cluster_id"], made["node_pool_id"])))
+    for each in AckHook().nodes(cloud.facts["cluster_id"], made["node_pool_id"]):
+        cloud.cloud.node_pools[made["node_pool_id"]].nodes[each.instance_id].error = "no stock"
+    task_id = waiting.trigger.subject["task_id"]
+    cloud.run_until(lambda: cloud.cloud.tasks[task_id].state != "running")
+    operator = scale(cloud, made["node_pool_id"], 1)
+    subject = {"cluster_id": cloud.facts["cluster_id"], "node_pool_id": made["node_pool_id"]}
+    with pytest.raises(TaskDeferred) as deferred:
+        operator._await_nodes({**subject, "count": 1})
+    with pytest.raises(ResourceFailedError, match="no stock"):
+        operator.resume(context(), fired(deferred.value))
+
+
+def test_deleting_by_run_finds_pools_whose_id_was_never_passed_on(cloud: Handle) -> None:
+    first = deferred_by(apply(cloud)).trigger.subject["node_pool_id"]
+    second = perform(apply(cloud, pool_name="baseline"))["node_pool_id"]
+    assert sorted(perform(delete(cloud))) == sorted([first, second])
+    assert set(cloud.cloud.node_pools) == {cloud.facts["node_pool_id"]}
+
+
+def test_deleting_takes_the_nodes_along(cloud: Handle) -> None:
+    made = perform(apply(cloud))
+    (node,) = perform(scale(cloud, made["node_pool_id"], 1))["nodes"]
+    perform(delete(cloud, node_pool_id=made["node_pool_id"]))
+    assert node["instance_id"] not in cloud.cloud.instances
+
+
+def test_deleting_waits_out_another_change(cloud: Handle) -> None:
+    made = perform(apply(cloud))
+    deferred_by(scale(cloud, made["node_pool_id"], 1))
+    assert perform(delete(cloud, pool_name=NAME)) == [made["node_pool_id"]]
+
+
+def test_a_pool_that_stays_busy_is_an_error_in_the_end(cloud: Handle) -> None:
+    operator = delete(cloud)
+    operator.restarts = MAX_RESTARTS
+
+    def busy() -> str:
+        raise CloudUnavailableError("InvalidStatus.Forbidden", "scaling", request_id="1")
+
+    with pytest.raises(CloudUnavailableError):
+        operator.change("c", "np", busy)
+
+
+def test_deleting_again_finds_nothing_to_do(cloud: Handle) -> None:
+    made = perform(apply(cloud))
+    perform(delete(cloud))
+    assert perform(delete(cloud, node_pool_id=made["node_pool_id"])) == []
+    assert perform(delete(cloud, pool_name=NAME)) == []
+    assert AckHook().delete_node_pool(cloud.facts["cluster_id"], made["node_pool_id"]) == ""
+
+
+def test_a_foreign_pool_is_never_deleted(cloud: Handle) -> None:
+    foreign = cloud.facts["node_pool_id"]
+    with pytest.raises(ForeignResourceError, match="not ours to delete"):
+        perform(delete(cloud, node_pool_id=foreign))
+    with pytest.raises(ForeignResourceError, match="not ours to delete"):
+        AckHook().delete_node_pool(cloud.facts["cluster_id"], foreign)
+    assert foreign in cloud.cloud.node_pools
+
+
+def test_the_way_back_of_a_created_pool_is_to_delete_it(cloud: Handle) -> None:
+    made = perform(apply(cloud))
+    assert perform(restore(cloud)) == [made["node_pool_id"]]
+
+
+def test_the_way_back_of_a_changed_pool_is_its_earlier_snapshot(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    made = perform(apply(cloud, snapshots[0]), EARLIER)
+    perform(apply(cloud, snapshots[1]), LATER)
+    assert perform(restore(cloud), LATER) == []
+    found = pool(cloud, made["node_pool_id"])
+    assert found.snapshot_id == snapshots[0]
+    assert not {APPLIED_KEY, PREVIOUS_KEY} & found.tags.keys()
+    assert perform(restore(cloud), LATER) == []
+
+
+def test_the_way_back_to_a_blank_disk(cloud: Handle, snapshots: tuple[str, str]) -> None:
+    made = perform(apply(cloud), EARLIER)
+    perform(apply(cloud, snapshots[1]), LATER)
+    perform(restore(cloud), LATER)
+    assert pool(cloud, made["node_pool_id"]).snapshot_id is None
+
+
+def test_the_way_back_touches_nothing_of_other_runs(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    made = perform(apply(cloud, snapshots[0]), EARLIER)
+    assert perform(restore(cloud), LATER) == []
+    assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[0]
+
+
+def test_pools_of_a_cluster_that_is_gone_are_none(cloud: Handle) -> None:
+    assert AckHook().node_pools_of_run("c-gone", "run") == []
+
+
+def test_a_baseline_can_run_on_another_system(cloud: Handle) -> None:
+    perform(apply(cloud, image_type="ContainerOS", target=target(cloud, key_pair="demo-nodes")))
+    (body,) = bodies(cloud, "CreateClusterNodePool")
+    assert body["scaling_group"]["image_type"] == "ContainerOS"
