@@ -88,7 +88,7 @@ def build_preloaded_disk() -> None:
         task_id="create_snapshot",
         disk_id=disk_id,
         snapshot_name=NAME,
-        target=inputs.output["name"],
+        target=target,
         lineage={"ack-preload/lock": "{{ ti.xcom_pull('read_inputs', key='lock_digest') }}"},
     )
     record = RecordSnapshotOperator(

@@ -13,13 +13,17 @@ measure. A target that fails does not stop the others; the run is red if any par
 
 from __future__ import annotations
 
-from airflow.sdk import chain, dag, task_group
+from datetime import timedelta
+
+from airflow.sdk import CronTriggerTimetable, chain, dag, task_group
 
 from ack_preload.operators.children import RunChildDagOperator
 from ack_preload.operators.conventions import DEFAULT_ARGS, TAG, target_param
 from ack_preload.operators.inputs import ListTargetsOperator
 from ack_preload.operators.watch import WatchRunOperator
 
+# Switched on by day it waits for the night. `False` does not: it takes a tick of the last 2.4 h.
+NEVER_AT_ONCE = timedelta(seconds=1)
 CHILDREN = (
     "export_image_list",
     "build_preloaded_disk",
@@ -29,7 +33,7 @@ CHILDREN = (
 
 
 @dag(
-    schedule="30 2 * * *",
+    schedule=CronTriggerTimetable("30 2 * * *", timezone="UTC", run_immediately=NEVER_AT_ONCE),
     catchup=False,
     max_active_runs=1,
     doc_md=__doc__,

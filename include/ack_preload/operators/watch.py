@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-
-from ack_preload.domain.errors import PreloadError
+from airflow.sdk.exceptions import AirflowFailException
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 RED = frozenset({"failed", "upstream_failed", "removed"})
-
-
-class RunFailedError(PreloadError):
-    """A task of this run failed; the run must not end green."""
 
 
 class WatchRunOperator(BaseOperator):
@@ -36,7 +31,8 @@ class WatchRunOperator(BaseOperator):
         states: dict[str, str | None] = found.get(ti.run_id) or {}
         failed = sorted(name for name, state in states.items() if state in RED)
         if failed:
-            raise RunFailedError(
+            # Not to be retried: the states that it looks at are final.
+            raise AirflowFailException(
                 f"{ti.run_id} has failed tasks: {', '.join(failed)}; clear the first of them"
             )
         return len(states)
