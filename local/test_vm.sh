@@ -214,6 +214,7 @@ judge() {
     "$PYTHON" -c 'import json, sys; sys.exit(json.loads(sys.argv[1])["exit"] != 0)' "$result"
 }
 
+# shellcheck disable=SC2329  # called by the trap
 cleanup() {
     local pid
     for pid in "${QEMU_PID:-}" "${VIRTIOFSD_PID:-}"; do
@@ -224,4 +225,5 @@ cleanup() {
     rm -rf --one-file-system "$RUN"
 }
 
-main "$@"; exit # on one line: bash reads a script while it runs, and it may be edited then
+# One line, since bash reads a script while it runs, and it may be edited meanwhile.
+{ main "$@"; exit 0; }
