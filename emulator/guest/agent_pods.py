@@ -97,7 +97,7 @@ class PodRunner:
         attempt = 0
         while True:
             self._pause(0)
-            config = sandbox_config(self._pod, self._tools.node_name, attempt)
+            config = sandbox_config(self._pod, attempt)
             try:
                 self._sandbox = self._tools.cri.run_sandbox(config)
             except CriError as error:

@@ -29,8 +29,8 @@ _UNITS = {
 }
 
 
-def sandbox_config(pod: Obj, hostname: str, attempt: int) -> Any:
-    """Return the sandbox: the host's network always, since there is no CNI."""
+def sandbox_config(pod: Obj, attempt: int) -> Any:
+    """Return the sandbox: always on the host's network and so with its name; there is no CNI."""
     metadata = pod["metadata"]
     labels = {
         **(metadata.get("labels") or {}),
@@ -49,7 +49,6 @@ def sandbox_config(pod: Obj, hostname: str, attempt: int) -> Any:
             namespace=metadata["namespace"],
             attempt=attempt,
         ),
-        hostname=hostname,
         log_directory=str(log_folder(pod)),
         labels=labels,
         linux=api.LinuxPodSandboxConfig(
