@@ -10,7 +10,6 @@ import yaml
 
 from ack_preload.domain.errors import NotFoundError
 from ack_preload.domain.tags import PRODUCT, PRODUCT_KEY
-from ack_preload.hooks import ack_reading, ecs, ecs_keys, ecs_storage
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.triggers.probes import open_probe
@@ -18,6 +17,14 @@ from emulator.app import Handle
 from tests.emulated.driving import connection
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBiUqB6L8l3YzB4Ck4eX9mV3Q1mSxZb4z3k0Y5F5Yl3t"
+
+
+class EcsPages(EcsHook):
+    page_size = 2
+
+
+class AckPages(AckHook):
+    page_size = 2
 
 
 def seen(wait: str, **subject: Any) -> Any:
@@ -75,14 +82,16 @@ def test_a_kubeconfig_is_given_to_tasks_and_triggers(cloud: Handle) -> None:
     assert yaml.safe_load(asyncio.run(text()))["kind"] == "Config"
 
 
-def test_all_pages_of_nodes_are_read(cloud: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_of_nodes_are_read(cloud: Handle) -> None:
     cluster_id, pool_id = live(cloud)
     AckHook().set_desired_size(cluster_id, pool_id, 3)
     cloud.run_until(lambda: len(AckHook().nodes(cluster_id, pool_id)) == 3)
-    monkeypatch.setattr(ack_reading, "PAGE", 2)
-    assert len(AckHook().nodes(cluster_id, pool_id)) == 3
-    ready = seen("nodes_ready", cluster_id=cluster_id, node_pool_id=pool_id, count=3)
-    assert len(ready.detail["nodes"]) == 3
+    assert len(AckPages().nodes(cluster_id, pool_id)) == 3
+
+    async def looked() -> int:
+        return len(await (await AckPages.aopen()).node_states(cluster_id, pool_id))
+
+    assert asyncio.run(looked()) == 3
 
 
 def test_fewer_nodes_than_asked_for_are_joining(cloud: Handle) -> None:
@@ -120,35 +129,29 @@ def test_a_task_that_failed_says_why(cloud: Handle) -> None:
     assert "no stock" in found.detail["error"]
 
 
-def test_all_pages_of_instances_and_disks_are_read(
-    cloud: Handle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_pages_of_instances_and_disks_are_read(cloud: Handle) -> None:
     cluster_id, pool_id = live(cloud)
     AckHook().set_desired_size(cluster_id, pool_id, 3)
     cloud.run_until(lambda: len(EcsHook().instances()) == 3)
-    monkeypatch.setattr(ecs, "PAGE", 2)
-    monkeypatch.setattr(ecs_storage, "PAGE", 2)
-    assert len(EcsHook().instances()) == 3
-    assert len(EcsHook().disks()) == len(cloud.cloud.disks)
+    assert len(EcsPages().instances()) == 3
+    assert len(EcsPages().disks()) == len(cloud.cloud.disks)
 
 
-def test_all_pages_of_snapshots_are_read(cloud: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_of_snapshots_are_read(cloud: Handle) -> None:
     hook = EcsHook()
     disk_id = hook.data_disks(hook.instances()[0].instance_id)[0].disk_id
     for number in range(3):
         hook.create_snapshot(disk_id, name=f"n{number}", token=f"t{number}", tags={})
         cloud.run_until(lambda: all(s.status == "accomplished" for s in hook.snapshots()))
-    monkeypatch.setattr(ecs_storage, "PAGE", 2)
-    assert len(hook.snapshots()) == 3
+    assert len(EcsPages().snapshots()) == 3
 
 
-def test_all_pages_of_key_pairs_are_read(cloud: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_of_key_pairs_are_read(cloud: Handle) -> None:
     hook = EcsHook()
     tags = {PRODUCT_KEY: PRODUCT}
     for name in ("k1", "k2", "k3"):
         hook.import_key_pair(name, PUBLIC_KEY, tags)
-    monkeypatch.setattr(ecs_keys, "KEY_PAGE", 2)
-    assert hook.key_pairs(tags).keys() == {"k1", "k2", "k3"}
+    assert EcsPages().key_pairs(tags).keys() == {"k1", "k2", "k3"}
     assert hook.key_pair("none") is None
 
 

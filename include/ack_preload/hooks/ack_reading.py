@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from alibabacloud_cs20151215.client import Client
 
 VERSION = "2015-12-15"
-PAGE = 100  # the most that one call lists; the default is 10
 NO_POOL = "ErrorNodePoolNotFound"
 
 
@@ -130,7 +129,7 @@ class AckReading(CloudHook):
                 self._read("DescribeClusterNodes", self._ask("cluster_nodes", cluster_id, request))
             )
             found += listed
-            if len(listed) < PAGE:
+            if len(listed) < self.page_size:
                 break
         return found
 
@@ -144,7 +143,7 @@ class AckReading(CloudHook):
             )
             listed = _nodes(answer.body)
             found += listed
-            if len(listed) < PAGE:
+            if len(listed) < self.page_size:
                 break
         return found
 
@@ -152,7 +151,7 @@ class AckReading(CloudHook):
         from alibabacloud_cs20151215 import models as cs
 
         return cs.DescribeClusterNodesRequest(
-            nodepool_id=node_pool_id, page_number=str(page), page_size=str(PAGE)
+            nodepool_id=node_pool_id, page_number=str(page), page_size=str(self.page_size)
         )
 
     def _ask(self, what: str, *arguments: Any) -> Callable[[], Any]:

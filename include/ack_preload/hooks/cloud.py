@@ -25,6 +25,7 @@ class CloudHook(BaseHook):
     default_conn_name: ClassVar[str] = DEFAULT_CONN_ID
     conn_type: ClassVar[str] = CONN_TYPE
     hook_name: ClassVar[str] = "Alibaba Cloud"
+    page_size: ClassVar[int] = 100  # the most that one call lists
 
     def __init__(self, conn_id: str = DEFAULT_CONN_ID, *, account: Account | None = None) -> None:
         super().__init__()

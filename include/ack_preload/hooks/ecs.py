@@ -16,7 +16,6 @@ from ack_preload.domain.tags import iso
 from ack_preload.hooks.calls import look
 from ack_preload.hooks.cloud import plain
 from ack_preload.hooks.ecs_keys import EcsKeys
-from ack_preload.hooks.ecs_storage import PAGE
 
 if TYPE_CHECKING:
     from alibabacloud_ecs20140526 import models as ecs
@@ -122,7 +121,7 @@ class EcsHook(EcsKeys):
         return ecs.DescribeInstancesRequest(
             region_id=self.account.region,
             instance_ids=json.dumps(instance_ids) if instance_ids else None,
-            max_results=PAGE,
+            max_results=self.page_size,
             next_token=token,
             tag=[ecs.DescribeInstancesRequestTag(key=k, value=v) for k, v in tags.items()],
         )

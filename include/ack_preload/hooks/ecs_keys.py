@@ -21,7 +21,7 @@ from ack_preload.hooks.cloud import plain
 from ack_preload.hooks.ecs_storage import EcsStorage
 
 TAKEN = "KeyPair.AlreadyExist"
-KEY_PAGE = 50  # the most that DescribeKeyPairs lists
+MAX_KEY_PAGE = 50  # the most that DescribeKeyPairs lists
 
 
 class EcsKeys(EcsStorage):
@@ -70,7 +70,7 @@ class EcsKeys(EcsStorage):
             region_id=self.account.region,
             key_pair_name=name,
             page_number=1,
-            page_size=KEY_PAGE,
+            page_size=min(self.page_size, MAX_KEY_PAGE),
             tag=[ecs.DescribeKeyPairsRequestTag(key=k, value=v) for k, v in (tags or {}).items()],
         )
         found: dict[str, dict[str, str]] = {}

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from alibabacloud_ecs20140526 import models as ecs
     from alibabacloud_ecs20140526.client import Client
 
-PAGE = 100  # the most that one describe call lists
-
 
 class EcsStorage(CloudHook):
     """Disks and snapshots."""
@@ -46,7 +44,7 @@ class EcsStorage(CloudHook):
 
         request = ecs.DescribeDisksRequest(
             region_id=self.account.region,
-            max_results=PAGE,
+            max_results=self.page_size,
             tag=[ecs.DescribeDisksRequestTag(key=k, value=v) for k, v in tags.items()],
             **filters,
         )
@@ -120,7 +118,7 @@ class EcsStorage(CloudHook):
         return ecs.DescribeSnapshotsRequest(
             region_id=self.account.region,
             snapshot_ids=json.dumps(snapshot_ids) if snapshot_ids else None,
-            max_results=PAGE,
+            max_results=self.page_size,
             tag=[ecs.DescribeSnapshotsRequestTag(key=k, value=v) for k, v in tags.items()],
         )
 
