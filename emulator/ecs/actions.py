@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulator.api_model import ApiModel
-from emulator.errors import NOT_FOUND, ApiError, unsupported
+from emulator.errors import NOT_FOUND, ApiError, invalid, unsupported
 from emulator.params import Call, Params, Rule, Rules, nested
 
 if TYPE_CHECKING:
@@ -23,13 +23,8 @@ MODEL = ApiModel(Path(__file__).parent / "api.json")
 MAX_TAGS = 20
 
 
-def tag_keys(tags: list[dict[str, str]]) -> str | None:
-    keys = [tag["Key"] for tag in tags if "Key" in tag]
-    return None if len(keys) == len(set(keys)) else "it has a key twice"
-
-
 TAGS: Rules = {
-    "Tag": Rule(high=MAX_TAGS, check=tag_keys, code="Duplicate.TagKey"),
+    "Tag": Rule(high=MAX_TAGS, code="InvalidTagCount"),
     "Tag.Key": Rule(
         required=True,
         high=128,
@@ -97,7 +92,15 @@ def check_region(cloud: Cloud, params: Params) -> None:
 
 
 def tags_of(params: Params) -> dict[str, str]:
-    return {tag["Key"]: tag.get("Value", "") for tag in params.get("Tag", [])}
+    """Return the tags to give.
+
+    :raises ApiError: for a key that is given twice.
+    """
+    given = params.get("Tag", [])
+    tags = {tag["Key"]: tag.get("Value", "") for tag in given}
+    if len(tags) < len(given):
+        raise invalid("Tag", "it contains a duplicate key", code="Duplicate.TagKey")
+    return tags
 
 
 def tags_body(tags: dict[str, str]) -> dict[str, Any]:

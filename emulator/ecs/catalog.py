@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emulator.account import IMAGES, Image
-from emulator.ecs.actions import MAX_TAGS, NUMBERED_PAGES, TAGS, action, tag_keys, tags_of
+from emulator.ecs.actions import MAX_TAGS, NUMBERED_PAGES, TAGS, action, tags_of
 from emulator.ecs.reading import page
 from emulator.errors import conflict, not_found
 from emulator.params import ANY, REQUIRED, Params, Rule
@@ -90,7 +90,7 @@ def image_body(image: Image) -> dict[str, Any]:
     "TagResources",
     {
         **TAGS,
-        "Tag": Rule(required=True, high=MAX_TAGS, check=tag_keys, code="Duplicate.TagKey"),
+        "Tag": Rule(required=True, high=MAX_TAGS, code="InvalidTagCount"),
         "RegionId": REQUIRED,
         "ResourceType": Rule(
             required=True,

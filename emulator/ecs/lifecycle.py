@@ -216,6 +216,7 @@ async def release(cloud: Cloud, instance: Instance) -> None:
             await give_up_disk(cloud, cloud.disks[disk_id])
     except MachineError as exc:
         instance.failure = str(exc)
+        instance.is_being_released = False  # a later call may have more luck
         cloud.failed(instance.instance_id, f"not released: {exc}")
         return
     cloud.instances.pop(instance.instance_id, None)

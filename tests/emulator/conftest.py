@@ -1,0 +1,27 @@
+"""Fixtures of the local cloud's own tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator.app import Handle, running
+from tests.conftest import INSTANT
+from tests.emulator.world import World
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Return a cloud without HTTP and machines, whose time the test moves."""
+    world = World(tmp_path)
+    yield world
+    await world.cloud.close()
+
+
+@pytest.fixture(scope="module")
+def quiet_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
+    """Return a local cloud for calls that change nothing in it; all tests of a module share it."""
+    with running(tmp_path_factory.mktemp("cloud"), settings=INSTANT, seed="empty") as handle:
+        yield handle

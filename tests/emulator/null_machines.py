@@ -1,0 +1,114 @@
+"""Machines that are nothing at all, for tests of what the cloud does around them.
+
+A node is Ready as soon as its machine has started. Any step can be told to fail or to wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from emulator.kube.store import KubeStore
+from emulator.machines.base import MachineError, MachineSpec
+
+
+class NullMachine:
+    def __init__(self, spec: MachineSpec, machines: NullMachines) -> None:
+        self.spec = spec
+        self._machines = machines
+
+    async def start(self) -> None:
+        await self._machines.step("start", self.spec.machine_id)
+        node = self.spec.node
+        if node is not None and self._machines.nodes_join:
+            self._machines.add_node(node.node_name, node.instance_id)
+
+    async def stop(self, *, force: bool = False) -> None:
+        await self._machines.step("force stop" if force else "stop", self.spec.machine_id)
+
+    async def destroy(self) -> None:
+        await self._machines.step("destroy", self.spec.machine_id)
+        self._machines.addresses.pop(self.spec.machine_id, None)
+
+
+class NullMachines:
+    kind = "paper"
+    registry = "127.0.0.1:1"
+    packages_url = "http://127.0.0.1:1"
+    ssh_user = "root"
+    ssh_port = 22
+    gateway_ip = "127.0.0.1"
+
+    def __init__(self, kube: KubeStore) -> None:
+        self._kube = kube
+        self.steps: list[tuple[str, str]] = []
+        self.fails: set[str] = set()  # names of steps
+        self.held: dict[str, asyncio.Event] = {}  # steps that wait until the event is set
+        self.specs: dict[str, MachineSpec] = {}
+        self.addresses: dict[str, str] = {}
+        self.disks: dict[str, str | None] = {}  # disk -> the snapshot it came from
+        self.snapshots: dict[str, str] = {}
+        self.nodes_join = True
+
+    async def step(self, name: str, what: str) -> None:
+        self.steps.append((name, what))
+        if name in self.held:
+            await self.held[name].wait()
+        if name in self.fails:
+            raise MachineError(f"{what}: {name} failed on purpose")
+
+    def add_node(self, name: str, instance_id: str) -> None:
+        self._kube.create(
+            "nodes",
+            {
+                "metadata": {"name": name},
+                "spec": {"providerID": f"cn-hangzhou.{instance_id}"},
+                "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+            },
+        )
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def listen(self, port: int) -> socket.socket:
+        raise MachineError(f"null machines have no network to listen on at {port}")
+
+    def runtime_version(self) -> str:
+        return "1.6.20"
+
+    def system_images(self) -> tuple[str, ...]:
+        return ("127.0.0.1:1/acs/kube-proxy:v1.32.1-aliyun.1",)
+
+    def workload_image(self) -> str:
+        return "127.0.0.1:1/ac2/qwen:7b"
+
+    def reserve_ip(self, machine_id: str) -> str:
+        if "address" in self.fails:
+            raise MachineError(f"{machine_id}: no address left")
+        taken = set(self.addresses.values())
+        free = (f"127.77.0.{host}" for host in range(10, 250))
+        return self.addresses.setdefault(machine_id, next(ip for ip in free if ip not in taken))
+
+    def machine(self, spec: MachineSpec) -> NullMachine:
+        self.specs[spec.machine_id] = spec
+        return NullMachine(spec, self)
+
+    async def create_disk(
+        self, disk_id: str, size_gib: int, *, snapshot_id: str | None = None
+    ) -> None:
+        await self.step("create disk", disk_id)
+        self.disks[disk_id] = snapshot_id
+
+    async def delete_disk(self, disk_id: str) -> None:
+        await self.step("delete disk", disk_id)
+        del self.disks[disk_id]
+
+    async def create_snapshot(self, snapshot_id: str, disk_id: str) -> int:
+        await self.step("snapshot", snapshot_id)
+        self.snapshots[snapshot_id] = disk_id
+        return 4096
+
+    async def delete_snapshot(self, snapshot_id: str) -> None:
+        await self.step("delete snapshot", snapshot_id)
+        del self.snapshots[snapshot_id]
