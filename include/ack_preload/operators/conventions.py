@@ -20,7 +20,7 @@ COMPARISON = Asset("ack-preload://comparison")
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": OWNER,
     "retries": 2,
-    "retry_delay": timedelta(seconds=30),
+    "retry_delay": timedelta(seconds=10),  # the cloud's own errors have longer ones, below
     "retry_policy": RETRY_POLICY,
 }
 # A clean-up that gives up leaves something that costs money until the sweep comes by.

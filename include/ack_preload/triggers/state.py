@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +30,13 @@ LONGEST_PAUSE = timedelta(seconds=60)
 """After looks that failed the pause doubles, up to here or to the wait's own, if longer."""
 JITTER = 0.2
 """Up to this share is added to each pause, so that mapped tasks do not poll in step."""
+
+SETTLING_S = 3.0
+"""An event is held back until the wait is so old. The task that deferred has a process that still
+ends; when the resumed one overtakes it, the scheduler takes that end for its own and fails a task
+that runs (apache/airflow#72716, open in Airflow 3.3.2). On a busy machine 1 in 7 waits met it."""
+SETTLING_LOOKS = 4
+"""But not longer than so many looks: a cloud that is polled fast, as a local one, is in a hurry."""
 
 
 class StateTrigger(BaseTrigger):
@@ -74,14 +82,20 @@ class StateTrigger(BaseTrigger):
         return str(self.subject.get(PROBES[self.wait].names, self.wait))
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        started = time.monotonic()
+        event = await self._outcome()
+        await asyncio.sleep(max(0.0, self._settling_s() - (time.monotonic() - started)))
+        yield event
+
+    async def _outcome(self) -> TriggerEvent:
         try:
             async with open_probe(self.wait, self.conn_id) as probe:
-                yield await self._verdict(probe)
+                return await self._verdict(probe)
         except CloudError as exc:
             detail = {"code": exc.code, "message": exc.message, "request_id": exc.request_id}
-            yield self._event(Verdict.REFUSED, Observation(exc.code, detail))
+            return self._event(Verdict.REFUSED, Observation(exc.code, detail))
         except PreloadError as exc:
-            yield self._event(Verdict.FAILED, Observation("unwatchable", {"error": str(exc)}))
+            return self._event(Verdict.FAILED, Observation("unwatchable", {"error": str(exc)}))
 
     async def _verdict(self, probe: Probe) -> TriggerEvent:
         wait, deadline = WAITS[self.wait], datetime.fromisoformat(self.deadline)
@@ -123,8 +137,14 @@ class StateTrigger(BaseTrigger):
             self.log.info("%s", line)
         return line
 
+    def _settling_s(self) -> float:
+        return min(SETTLING_S, SETTLING_LOOKS * self._own_pause().total_seconds())
+
+    def _own_pause(self) -> timedelta:
+        return WAITS[self.wait].every if self.every_s is None else timedelta(seconds=self.every_s)
+
     def _pause(self, missed: int, retry_after_s: float) -> timedelta:
-        own = WAITS[self.wait].every if self.every_s is None else timedelta(seconds=self.every_s)
+        own = self._own_pause()
         grown = min(own * 2 ** min(missed, 10), max(own, LONGEST_PAUSE))
         pause = max(grown, timedelta(seconds=retry_after_s))
         spread = random.uniform(1, 1 + JITTER)  # noqa: S311  # spreads load, hides nothing

@@ -1,0 +1,191 @@
+"""Policies that every DAG here obeys. A failing one says what to do."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ack_preload.operators.build_instance import RunBuildInstanceOperator
+from ack_preload.operators.conventions import OWNER, TAG
+from ack_preload.operators.key_pair import ImportKeyPairOperator
+from ack_preload.operators.measure import MeasureSampleOperator
+from ack_preload.operators.node_pool import ApplyNodePoolOperator
+from ack_preload.operators.snapshot import CreateSnapshotOperator
+from ack_preload.operators.watch import WatchRunOperator
+from tests.dags.conftest import DAGS
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+INVENTORY = {
+    "build_preloaded_disk": "build",
+    "export_image_list": "build",
+    "measure_ready_latency": "measure",
+    "nightly_preload": "nightly",
+    "roll_out_node_pool": "rollout",
+    "sweep_leftovers": "sweep",
+}
+PAID = (
+    RunBuildInstanceOperator,
+    ImportKeyPairOperator,
+    CreateSnapshotOperator,
+    ApplyNodePoolOperator,
+    MeasureSampleOperator,
+)
+KEPT_ON_PURPOSE = {("roll_out_node_pool", "promote_snapshot")}  # the target's own pool
+MOST_LINES = 120
+SDK = ("alibabacloud_", "Tea", "darabonba", "kubernetes_asyncio", "kubernetes", "alembic")
+
+
+def tasks(dagbag: DagBag) -> Iterator[tuple[Any, Any]]:
+    for dag in dagbag.dags.values():
+        for task in dag.tasks:
+            yield dag, task
+
+
+def kind(task: Any) -> type[Any]:
+    """Return the class of an operator, of a mapped one too."""
+    found: type[Any] = getattr(task, "operator_class", type(task))
+    return found
+
+
+def test_all_dags_parse_and_there_are_exactly_these(dagbag: DagBag) -> None:
+    assert dagbag.import_errors == {}
+    assert set(dagbag.dags) == set(INVENTORY), (
+        "the DAGs differ from INVENTORY: add the new one to it and to docs/reference/dags.md "
+        "(`python -m tests.dags.reference`), or take the old one out of both"
+    )
+
+
+def test_each_file_is_named_as_its_dag_and_is_a_table_of_contents(dagbag: DagBag) -> None:
+    for path in DAGS.glob("*.py"):
+        assert path.stem in dagbag.dags, f"{path.name}: name the file as the DAG in it"
+        lines = len(path.read_text().splitlines())
+        assert lines <= MOST_LINES, (
+            f"{path.name} has {lines} lines: move code into an operator; a DAG file only chains"
+        )
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name != path.stem:
+                assert len(node.body) <= 3, f"{path.name}: {node.name} has logic; make an operator"
+
+
+def test_tags_say_whose_it_is_and_what_it_does(dagbag: DagBag) -> None:
+    for dag_id, dag in dagbag.dags.items():
+        assert dag.tags == {TAG, INVENTORY[dag_id]}, f"{dag_id}: tags=[TAG, {INVENTORY[dag_id]!r}]"
+
+
+@pytest.mark.parametrize("question", ["Run again", "Left behind if it fails", "Owner"])
+def test_the_docs_answer_the_person_on_call(dagbag: DagBag, question: str) -> None:
+    for dag_id, dag in dagbag.dags.items():
+        assert f"- **{question}**: " in (dag.doc_md or ""), (
+            f"{dag_id}: its docstring, which is doc_md, lacks a line `- **{question}**: ...`"
+        )
+
+
+def test_everyone_has_an_owner_retries_and_the_retry_policy(dagbag: DagBag) -> None:
+    for dag, task in tasks(dagbag):
+        where = f"{dag.dag_id}.{task.task_id}: pass default_args=DEFAULT_ARGS"
+        assert task.owner == OWNER, where
+        assert task.retries >= 2, where
+        assert task.retry_policy is not None, where
+
+
+def test_every_paid_resource_has_a_teardown_that_can_turn_the_run_red(dagbag: DagBag) -> None:
+    for dag, task in tasks(dagbag):
+        if not issubclass(kind(task), PAID) or (dag.dag_id, task.task_id) in KEPT_ON_PURPOSE:
+            continue
+        teardowns = [
+            each
+            for each in (dag.get_task(task_id) for task_id in task.get_flat_relative_ids())
+            if each.is_teardown
+            and each.on_failure_fail_dagrun
+            and kind(each) is not WatchRunOperator
+        ]
+        assert teardowns, (
+            f"{dag.dag_id}.{task.task_id} makes something that costs money: give it a task with "
+            ".as_teardown(setups=..., on_failure_fail_dagrun=True)"
+        )
+
+
+def test_a_teardown_runs_although_what_it_undoes_failed_half_way(dagbag: DagBag) -> None:
+    for dag, task in tasks(dagbag):
+        if task.is_teardown and kind(task) is not WatchRunOperator:
+            setups = {each.task_id for each in task.upstream_list if each.is_setup}
+            assert "read_inputs" in setups, (
+                f"{dag.dag_id}.{task.task_id}: a teardown runs when at least one of its setups "
+                "succeeded; name read_inputs, which always has when something was made"
+            )
+            assert task.retries > 2, f"{dag.dag_id}.{task.task_id}: retries=TEARDOWN_RETRIES"
+
+
+def test_a_watcher_is_the_only_task_that_decides_the_colour_of_a_run(dagbag: DagBag) -> None:
+    for dag in dagbag.dags.values():
+        leaves = [task for task in dag.tasks if not task.downstream_task_ids]
+        assert [kind(leaf) for leaf in leaves] == [WatchRunOperator], (
+            f"{dag.dag_id}: chain everything, teardowns too, into one WatchRunOperator"
+        )
+        (watcher,) = leaves
+        assert watcher.is_teardown
+        assert watcher.on_failure_fail_dagrun
+        assert len(watcher.get_flat_relative_ids(upstream=True)) == len(dag.tasks) - 1
+
+
+def test_nothing_waits_in_a_worker() -> None:
+    forbidden = re.compile(r"\btime\.sleep\b|mode=[\"']reschedule|Sensor\(|@task\.sensor")
+    for path in [*DAGS.glob("*.py"), *(DAGS.parent / "include").rglob("operators/*.py")]:
+        assert not forbidden.search(path.read_text()), f"{path}: wait in StateTrigger, deferred"
+
+
+def test_a_run_that_costs_money_is_not_started_twice_by_schedule(dagbag: DagBag) -> None:
+    for dag in dagbag.dags.values():
+        assert not dag.catchup, f"{dag.dag_id}: catchup=False; a missed night is not made up for"
+    assert dagbag.dags["nightly_preload"].max_active_runs == 1
+
+
+def test_only_what_a_person_switches_on_makes_resources_by_itself(dagbag: DagBag) -> None:
+    paused = {name: dag.is_paused_upon_creation for name, dag in dagbag.dags.items()}
+    assert paused.pop("nightly_preload") is None, "nightly_preload: leave it to the deployment"
+    assert set(paused.values()) == {False}, "a DAG that others trigger must not start paused"
+
+
+def test_samples_run_one_at_a_time(dagbag: DagBag) -> None:
+    task = dagbag.dags["measure_ready_latency"].get_task("measure_sample")
+    assert task.partial_kwargs["max_active_tis_per_dagrun"] == 1
+
+
+def test_all_params_say_what_they_are(dagbag: DagBag) -> None:
+    for dag_id, dag in dagbag.dags.items():
+        for name, param in dag.params.items():
+            schema = dag.params.get_param(name).schema
+            assert schema.get("type"), f"{dag_id}: param {name} has no type"
+            text = dag.params.get_param(name).description
+            assert text, f"{dag_id}: param {name} has no description ({param!r})"
+
+
+PARSE = """
+import runpy, sys
+from pathlib import Path
+for path in Path("dags").glob("*.py"):
+    runpy.run_path(str(path))
+print(*sys.modules)
+"""
+
+
+def test_parsing_loads_no_cloud_sdk() -> None:
+    parsed = subprocess.run(
+        [sys.executable, "-c", PARSE],
+        cwd=DAGS.parent,
+        env=os.environ | {"PYTHONPATH": "include"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    heavy = {name.partition(".")[0] for name in parsed.stdout.split() if name.startswith(SDK)}
+    assert not heavy, f"parsing the DAGs loads {heavy}: import it inside the hook that uses it"
