@@ -67,6 +67,7 @@ class SshServer:
     def __init__(self, shell: Shell, authorized_keys: tuple[str, ...]) -> None:
         import asyncssh  # noqa: PLC0415  # 0.2 s; not every emulator has paper machines
 
+        asyncssh.set_log_level("WARNING")  # else a dozen lines for every command
         self._shell = shell
         self._key = asyncssh.generate_private_key("ssh-ed25519")
         try:

@@ -3,50 +3,46 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from importlib import import_module
 
 if __name__ == "__main__":  # started by path, isolated from the environment of the emulator
-    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+    sys.path.insert(0, __file__.removesuffix("/emulator/machines/paper_tools/main.py"))
 
-from emulator.machines.paper_tools import crictl, disks, system
 from emulator.machines.paper_tools.machine import PaperRoot, ToolError
 
-Tool = Callable[[PaperRoot, list[str]], int]
+# Tool -> module and function, imported when it runs: a script runs many tools, each a process.
 
 # Present from the first boot; containerd and its clients are installed (or belong to a node).
-BASE: dict[str, Tool] = {
-    "mkfs.ext4": disks.mkfs,
-    "blkid": disks.blkid,
-    "mount": disks.mount,
-    "umount": disks.umount,
-    "mountpoint": disks.mountpoint,
-    "findmnt": disks.findmnt,
-    "e2fsck": disks.e2fsck,
-    "fstrim": disks.fstrim,
-    "fdisk": disks.fdisk,
-    "sync": system.nothing,
-    "udevadm": system.nothing,
-    "systemctl": system.systemctl,
-    "curl": system.curl,
-    "wget": system.wget,
+BASE = {
+    "mkfs.ext4": "disks:mkfs",
+    "blkid": "disks:blkid",
+    "mount": "disks:mount",
+    "umount": "disks:umount",
+    "mountpoint": "disks:mountpoint",
+    "findmnt": "disks:findmnt",
+    "e2fsck": "disks:e2fsck",
+    "fstrim": "disks:fstrim",
+    "fdisk": "disks:fdisk",
+    "sync": "system:nothing",
+    "udevadm": "system:nothing",
+    "systemctl": "system:systemctl",
+    "curl": "downloads:curl",
+    "wget": "downloads:wget",
 }
-RUNTIME: dict[str, Tool] = {
-    "containerd": system.containerd,
-    "ctr": crictl.ctr,
-    "crictl": crictl.crictl,
-}
+RUNTIME = {"containerd": "system:containerd", "ctr": "crictl:ctr", "crictl": "crictl:crictl"}
 # A machine has one of the two package managers, as its distribution has.
-PACKAGES: dict[str, dict[str, Tool]] = {
-    "yum": {"yum": system.yum},
-    "apt": {"apt-get": system.apt_get, "apt-cache": system.apt_cache},
+PACKAGES = {
+    "yum": {"yum": "system:yum"},
+    "apt": {"apt-get": "system:apt_get", "apt-cache": "system:apt_cache"},
 }
 TOOLS = BASE | RUNTIME | PACKAGES["yum"] | PACKAGES["apt"]
 
 
 def main(name: str, arguments: list[str]) -> int:
+    module, _, function = TOOLS[name].partition(":")
+    tool = getattr(import_module(f"emulator.machines.paper_tools.{module}"), function)
     try:
-        return TOOLS[name](PaperRoot.from_environment(), arguments)
+        return int(tool(PaperRoot.from_environment(), arguments))
     except ToolError as exc:
         sys.stderr.write(f"{exc}\n")
         return exc.code

@@ -164,6 +164,7 @@ class NodeSshHook(BaseHook):
         """As :meth:`run_script`, with one attempt: a trigger looks again anyway."""
         import asyncssh
 
+        asyncssh.set_log_level("WARNING")  # else a dozen lines in the task log for every look
         account = await Account.aget(self.conn_id)
         ssh_conn = await self.aget_connection(account.ssh_conn_id)
         hook = self._async_hook(account, ssh_conn)

@@ -1,0 +1,167 @@
+"""The build on paper machines: real SSH, real bash, the real scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ack_preload.domain.errors import RemoteJobError, ResourceFailedError
+from ack_preload.hooks.history import open_store
+from ack_preload.operators import preload_disk as disk
+from ack_preload.operators.node_pool import ApplyNodePoolOperator, ScaleNodePoolOperator
+from ack_preload.operators.prove_images import ProveImagesOperator
+from ack_preload.operators.snapshot import CreateSnapshotOperator
+from emulator.app import Handle
+from tests.emulated.driving import context, deferred_by, fired, perform, target
+from tests.emulated.preloading import Build, connect, workload
+
+
+@pytest.fixture
+def build(cloud: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    connect(cloud, tmp_path / "history.db", monkeypatch)
+    return Build(cloud)
+
+
+def blobs(build: Build) -> list[Path]:
+    return sorted(build.paper.root.path.glob("var/lib/containerd/*content*/blobs/sha256/*"))
+
+
+def sealed(build: Build) -> dict[str, Any]:
+    build.prepare()
+    build.install()
+    perform(build.pulling())
+    build.add_package()
+    return build.seal()
+
+
+def test_a_disk_is_prepared_filled_and_sealed(build: Build) -> None:
+    prepared = build.prepare()
+    assert prepared["device"] == "/dev/vdb"
+    assert prepared["filesystem"] == "made"
+    assert prepared["host_key"] == build.paper.ssh.host_key
+    assert build.install() == {"version": "1.6.20", "installed": True}
+    assert perform(build.pulling())["images"] == 10
+    assert build.add_package()["files"] == 3
+    assert build.seal()["images"] == 10
+    assert build.paper.root.mounts() == []
+    assert not build.paper.root.is_active("containerd")
+
+
+def test_a_node_from_the_snapshot_holds_every_image_by_digest(build: Build) -> None:
+    sealed(build)
+    build.stop()
+    snapshot_id = perform(
+        CreateSnapshotOperator(
+            task_id="snapshot",
+            disk_id=build.instance["disk_id"],
+            snapshot_name="preloaded",
+            lineage={},
+            target=target(build.cloud),
+        )
+    )
+    pool = perform(
+        ApplyNodePoolOperator(
+            task_id="pool",
+            target=target(build.cloud),
+            pool_name="canary",
+            snapshot_id=snapshot_id,
+            purpose="canary",
+        )
+    )
+    cluster_id = build.cloud.facts["cluster_id"]
+    scaled = perform(
+        ScaleNodePoolOperator(
+            task_id="scale",
+            cluster_id=cluster_id,
+            node_pool_id=pool["node_pool_id"],
+            desired_size=1,
+        )
+    )
+    prove = ProveImagesOperator(
+        task_id="prove", nodes=scaled["nodes"], lock_digest=build.lock_digest
+    )
+    assert perform(prove)["images_verified"] == 10
+    store = build.cloud.cloud.clusters[cluster_id].kube.store
+    node = scaled["nodes"][0]["node_name"]
+    events, _ = store.list("events")
+    pulled = [e["message"] for e in events if e["source"].get("host") == node]
+    assert not [message for message in pulled if message.startswith("Successfully pulled")]
+
+
+def test_a_second_try_waits_for_the_job_of_the_first(build: Build) -> None:
+    build.prepare()
+    build.install()
+    first = deferred_by(build.pulling())
+    second = deferred_by(build.pulling(), context(try_number=2))
+    assert first.trigger.subject["job"] == second.trigger.subject["job"]
+    assert first.trigger.subject["owner"] != second.trigger.subject["owner"]
+    assert fired(second)["verdict"] == "done"
+    log = (build.paper.root.path / "var/lib/ack-preload/jobs").glob("pull_images-*/stderr")
+    assert "\n".join(p.read_text() for p in log).count("images, 3 at a time") == 1
+
+
+def test_an_image_that_is_not_there_fails_the_pull_with_containerds_words(build: Build) -> None:
+    build.prepare()
+    build.install()
+    catalogue = build.cloud.cloud.machines._ground.catalogue  # type: ignore[attr-defined]  # paper's own
+    catalogue.write_text(catalogue.read_text().replace("acs/coredns", "acs/gone"))
+    with pytest.raises(ResourceFailedError, match=r"acs/coredns.*code = NotFound"):
+        perform(build.pulling())
+
+
+def test_a_registry_that_is_down_may_be_tried_again(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "ATTEMPTS", 1)
+    build.prepare()
+    build.install()
+    catalogue = build.cloud.cloud.machines._ground.catalogue  # type: ignore[attr-defined]  # paper's own
+    away = catalogue.rename(catalogue.with_suffix(".away"))
+    with pytest.raises(RemoteJobError, match="connection refused"):
+        perform(build.pulling())
+    away.rename(catalogue)
+    assert perform(build.pulling(), context(try_number=2))["images"] == 10
+
+
+def test_another_version_of_containerd_is_refused(build: Build) -> None:
+    build.prepare()
+    with pytest.raises(ResourceFailedError, match=r"no package repository .* has containerd 1\.7"):
+        build.install("1.7.2")
+
+
+def test_a_flipped_byte_is_found_before_the_snapshot(build: Build) -> None:
+    build.prepare()
+    build.install()
+    perform(build.pulling())
+    victim = blobs(build)[0]
+    victim.write_bytes(b"X" + victim.read_bytes()[1:])
+    with pytest.raises(ResourceFailedError, match=f"damaged content: {victim.name}"):
+        build.seal()
+
+
+def test_a_missing_image_is_found_before_the_snapshot(build: Build) -> None:
+    build.prepare()
+    build.install()
+    lock = open_store().lock(build.lock_digest)
+    assert lock is not None
+    with pytest.raises(ResourceFailedError, match=r"20 names of the lock are missing"):
+        build.seal()
+
+
+def test_progress_is_part_of_the_event(build: Build) -> None:
+    build.prepare()
+    build.install()
+    done = fired(deferred_by(build.pulling()))
+    lock = open_store().lock(build.lock_digest)
+    assert lock is not None
+    total = sum(image.size_bytes for image in lock.images)
+    assert done["detail"]["progress"] == {"done": 10, "of": 10, "bytes": total}
+
+
+def test_the_workload_image_is_locked_by_the_registrys_digest(build: Build) -> None:
+    lock = open_store().lock(build.lock_digest)
+    assert lock is not None
+    found = next(image for image in lock.images if image.reference == workload(build.cloud))
+    assert found.size_bytes > 0
