@@ -37,11 +37,6 @@ from ack_preload.operators.snapshot import CreateSnapshotOperator
 from ack_preload.operators.sweep import DiscardSnapshotsOperator
 from ack_preload.operators.watch import WatchRunOperator
 
-NAME = (
-    "ack-preload-{{ ti.xcom_pull('read_inputs', key='name') }}"
-    "-{{ ti.xcom_pull('read_inputs', key='run') }}"
-)
-
 
 @dag(
     schedule=None,
@@ -62,16 +57,19 @@ def build_preloaded_disk() -> None:
         task_id="read_inputs", needs="lock", lock_digest="{{ params.lock_digest }}"
     )
     target, lock = inputs.output["target"], inputs.output["lock_digest"]
+    name = inputs.output["resource"]
     versions = disk.ReadVersionsOperator(task_id="read_versions", target=target)
-    key_pair = ImportKeyPairOperator(task_id="import_key_pair", key_pair_name=NAME, target=target)
+    key_pair = ImportKeyPairOperator(task_id="import_key_pair", key_pair_name=name, target=target)
     instance = RunBuildInstanceOperator(
         task_id="run_build_instance", target=target, key_pair_name=key_pair.output
     )
-    address, disk_id = instance.output["private_ip"], instance.output["disk_id"]
+    instance_id, disk_id = instance.output["instance_id"], instance.output["disk_id"]
     prepare = disk.PrepareDiskOperator(
-        task_id="prepare_disk", address=address, disk_serial=instance.output["disk_serial"]
+        task_id="prepare_disk",
+        address=instance.output["private_ip"],
+        disk_serial=instance.output["disk_serial"],
     )
-    machine = {"address": address, "host_key": prepare.output["host_key"]}
+    machine = {"address": instance.output["private_ip"], "host_key": prepare.output["host_key"]}
     runtime = disk.InstallRuntimeOperator(
         task_id="install_runtime", version=versions.output["runtime"], **machine
     )
@@ -83,11 +81,11 @@ def build_preloaded_disk() -> None:
         **machine,
     )
     seal = disk.SealDiskOperator(task_id="seal_disk", lock_digest=lock, **machine)
-    stop = StopInstanceOperator(task_id="stop_instance", instance_id=instance.output["instance_id"])
+    stop = StopInstanceOperator(task_id="stop_instance", instance_id=instance_id)
     snapshot = CreateSnapshotOperator(
         task_id="create_snapshot",
         disk_id=disk_id,
-        snapshot_name=NAME,
+        snapshot_name=name,
         target=target,
         lineage={"ack-preload/lock": "{{ ti.xcom_pull('read_inputs', key='lock_digest') }}"},
     )
@@ -97,7 +95,9 @@ def build_preloaded_disk() -> None:
         snapshot_id=snapshot.output,
         disk_id=disk_id,
         lock_digest=lock,
+        instance_id=instance_id,
         versions=versions.output,
+        seal=seal.output,
         outlets=[SNAPSHOT],
     )
     # Whatever lives on the instance is a set-up of its deletion: clearing one clears them all.

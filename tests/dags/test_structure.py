@@ -59,8 +59,8 @@ def kind(task: Any) -> type[Any]:
 def test_all_dags_parse_and_there_are_exactly_these(dagbag: DagBag) -> None:
     assert dagbag.import_errors == {}
     assert set(dagbag.dags) == set(INVENTORY), (
-        "the DAGs differ from INVENTORY: add the new one to it and to docs/reference/dags.md "
-        "(`python -m tests.dags.reference`), or take the old one out of both"
+        "the DAGs differ from INVENTORY: add the new one to it, or take the old one out, and run "
+        "docs/reference/generate.py"
     )
 
 

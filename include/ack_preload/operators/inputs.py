@@ -26,8 +26,8 @@ class ReadInputsOperator(BaseOperator):
     """Return the target and what an earlier DAG made for it, each as an XCom of its own.
 
     Keys: ``target`` (a dict), ``temporary`` (the same, for node pools that are deleted again),
-    ``name`` (of the target), ``run`` (short, for names of resources), and, as far as needed,
-    ``lock_digest`` and ``snapshot_id``. What a param leaves empty is what
+    ``name`` (of the target), ``run`` (short, to tell runs apart), ``resource`` (a name for what
+    the run makes), and, as far as needed, ``lock_digest`` and ``snapshot_id``. What a param leaves empty is what
     the same ``nightly_preload`` run made, and without such a run the newest of the target.
 
     :param target: name of a target; empty when the file has one only.
@@ -55,11 +55,13 @@ class ReadInputsOperator(BaseOperator):
         target = load_target(self.target)
         run = run_of(context)
         fields = target.to_dict()
+        short = token(run.dag_id, run.run_id)[:SHORT]
         found: dict[str, Any] = {
             "target": fields,
             "temporary": temporary_target(fields),
             "name": target.name,
-            "run": token(run.dag_id, run.run_id)[:SHORT],
+            "run": short,
+            "resource": f"ack-preload-{target.name}-{short}",
         }
         match self.needs:
             case "target":

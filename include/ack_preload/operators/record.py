@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from ack_preload.hooks.history import open_store, run_of
-from ack_preload.store import SnapshotRecord
+from ack_preload.store import BuildRecord, SnapshotRecord
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,6 +18,7 @@ class RecordSnapshotOperator(BaseOperator):
     """Record a finished snapshot of a sealed disk; only recorded ones are ever rolled out.
 
     :param versions: ``{"kubernetes": ..., "runtime": ...}`` that the disk was made for.
+    :param seal: what sealing the disk counted.
     """
 
     template_fields: Sequence[str] = (
@@ -25,7 +26,9 @@ class RecordSnapshotOperator(BaseOperator):
         "snapshot_id",
         "disk_id",
         "lock_digest",
+        "instance_id",
         "versions",
+        "seal",
     )
 
     def __init__(
@@ -35,7 +38,9 @@ class RecordSnapshotOperator(BaseOperator):
         snapshot_id: str,
         disk_id: str,
         lock_digest: str,
-        versions: dict[str, str] | None = None,
+        instance_id: str,
+        versions: Mapping[str, str],
+        seal: Mapping[str, Any],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -43,23 +48,23 @@ class RecordSnapshotOperator(BaseOperator):
         self.snapshot_id = snapshot_id
         self.disk_id = disk_id
         self.lock_digest = lock_digest
+        self.instance_id = instance_id
         self.versions = versions
+        self.seal = seal
 
     def execute(self, context: Context) -> dict[str, str]:
-        run = run_of(context)
-        versions = self.versions or {}
-        open_store().put_snapshot(
-            SnapshotRecord(
-                snapshot_id=self.snapshot_id,
-                dag_id=run.dag_id,
-                run_id=run.run_id,
-                chain=run.chain,
-                target=self.target_name,
-                lock_digest=self.lock_digest,
-                disk_id=self.disk_id,
-                kubernetes_version=versions.get("kubernetes", ""),
-                runtime_version=versions.get("runtime", ""),
-            )
-        )
+        run, store = run_of(context), open_store()
+        shared: dict[str, Any] = {
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "chain": run.chain,
+            "target": self.target_name,
+            "lock_digest": self.lock_digest,
+            "disk_id": self.disk_id,
+            "kubernetes_version": self.versions["kubernetes"],
+            "runtime_version": self.versions["runtime"],
+        }
+        store.put_build(BuildRecord(**shared, instance_id=self.instance_id, seal=dict(self.seal)))
+        store.put_snapshot(SnapshotRecord(**shared, snapshot_id=self.snapshot_id))
         self.log.info("Snapshot %s holds lock %s", self.snapshot_id, self.lock_digest)
         return {"snapshot_id": self.snapshot_id, "lock_digest": self.lock_digest}
