@@ -79,7 +79,10 @@ def claim(state_dir: Path) -> Slot:
         if lock is None:
             continue
         if _is_used(number, routes):
-            os.close(lock)  # a killed emulator's: only reaping its state folder frees it
+            # A killed emulator's, which only reaping its state folder frees; or no emulator's.
+            if not os.fstat(lock).st_size:
+                lock_file(number).unlink()
+            os.close(lock)
             continue
         me = Identity.of(os.getpid())
         if me is None:
