@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from .agent_events import Recorder
 from .cri import Cri, CriError
@@ -22,59 +20,42 @@ class ImagePullError(Exception):
     """A system image could not be pulled; the node cannot join."""
 
 
-@dataclass(frozen=True, slots=True)
-class Had:
-    """How an image came to be there; ``took_s`` is nothing for one that was there already."""
-
-    reference: str
-    size_bytes: int
-    began: datetime
-    ended: datetime
-    took_s: float | None
-
-
 class SystemImages:
-    def __init__(self, cri: Cri, references: Sequence[str]) -> None:
+    def __init__(self, cri: Cri, recorder: Recorder, node: str, references: Sequence[str]) -> None:
         self._cri = cri
+        self._recorder = recorder
+        self._node = node
         self._references = tuple(references)
-        self._had: list[Had] = []
 
     def ensure(self, stop: threading.Event) -> None:
-        """Have every image, pulling those that are not there.
+        """Have every image, pulling those that are not there, and tell what was done.
+
+        The events are written while the next pull runs, so that they cost the node no time.
 
         :raises ImagePullError: naming the image, after several tries.
         """
         for reference in self._references:
             if stop.is_set():
                 return
-            self._had.append(self._have(reference, stop))
+            if self._cri.image(reference):
+                self._tell(reference, "Pulled", present_text(reference))
+            else:
+                self._tell(reference, "Pulling", pulling_text(reference))
+                took_s, size = self._pull(reference, stop)
+                self._tell(reference, "Pulled", pulled_text(reference, took_s, size))
 
     def missing(self) -> str:
         """Return why the node cannot be Ready for want of an image, or nothing."""
         gone = [each for each in self._references if self._cri.image(each) is None]
         return f"system images are not present: {', '.join(gone)}" if gone else ""
 
-    def tell(self, recorder: Recorder, node: str) -> None:
-        """Write the events that a kubelet would have written for these images."""
-        for had in self._had:
-            reference = system_pod_reference(had.reference, node)
-            if had.took_s is None:
-                text = present_text(had.reference)
-                recorder.tell(reference, "Pulled", text, at=had.ended)
-                continue
-            recorder.tell(reference, "Pulling", pulling_text(had.reference), at=had.began)
-            text = pulled_text(had.reference, had.took_s, had.size_bytes)
-            recorder.tell(reference, "Pulled", text, at=had.ended)
-
     def shown(self) -> list[Obj]:
         """Return all images of the runtime as a Node's status lists them, the largest first."""
         images = sorted(self._cri.images(), key=lambda image: -image.size_bytes)
         return [node_image([*image.digests, *image.tags], image.size_bytes) for image in images]
 
-    def _have(self, reference: str, stop: threading.Event) -> Had:
-        began = datetime.now(UTC)
-        if found := self._cri.image(reference):
-            return Had(reference, found.size_bytes, began, datetime.now(UTC), None)
+    def _pull(self, reference: str, stop: threading.Event) -> tuple[float, int]:
+        """Pull an image and return how long it took and how large it is."""
         pause_s, problem = PAUSE_S, "told to stop"
         for attempt in range(1, TRIES + 1):
             clock = time.monotonic()
@@ -92,5 +73,8 @@ class SystemImages:
             else:
                 size = pulled.size_bytes if pulled else 0
                 log(f"pulled {reference}, {size} bytes in {took_s:.3f} s")
-                return Had(reference, size, began, datetime.now(UTC), took_s)
+                return took_s, size
         raise ImagePullError(f"{reference} cannot be pulled: {problem}")
+
+    def _tell(self, reference: str, reason: str, message: str) -> None:
+        self._recorder.tell(system_pod_reference(reference, self._node), reason, message)

@@ -70,18 +70,18 @@ class Agent:
         """
         if not self._wait_for_runtime():
             return
-        images = SystemImages(self._cri, self._join["system_images"])
+        name = self._join["node_name"]
+        recorder = Recorder(self._api, name)
+        images = SystemImages(self._cri, recorder, name, self._join["system_images"])
         images.ensure(self._stop)
         # What a kubelet does between its start and its Node object; the same on every node.
         if self._stop.wait(self._join["kubelet_registration_s"]):
             return
         facts = read_facts(self._join, self._cri)
-        recorder = Recorder(self._api, facts.name)
         node = NodeKeeper(facts, self._api, self._cri, recorder, images)
         if not self._register(node):
             return
         tell_service_manager()
-        images.tell(recorder, facts.name)
         tools = NodeTools(self._cri, self._api, recorder, facts.name, facts.ip)
         pods = PodKeeper(tools, self._stop)
         pods.start()
