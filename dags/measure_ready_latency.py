@@ -14,6 +14,8 @@ removed again. The comparison names its ends, clocks and n, and counts nodes tha
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import Param, chain, dag
 
 from ack_preload.operators.compare import CompareOperator
@@ -86,6 +88,7 @@ def measure_ready_latency() -> None:
         task_id="measure_sample",
         target=target,
         max_active_tis_per_dagrun=1,  # one node at a time, in the order of the plan
+        retry_delay=timedelta(),  # else the next sample starts, and both are on the network
         map_index_template="{{ task.sample['arm'] }} {{ task.sample['number'] }}",
     ).expand(sample=plan.output)
     comparison = CompareOperator(

@@ -156,7 +156,7 @@ def test_only_what_a_person_switches_on_makes_resources_by_itself(dagbag: DagBag
 
 
 def test_samples_run_one_at_a_time(dagbag: DagBag) -> None:
-    task = dagbag.dags["measure_ready_latency"].get_task("measure_sample")
+    task: Any = dagbag.dags["measure_ready_latency"].get_task("measure_sample")
     assert task.partial_kwargs["max_active_tis_per_dagrun"] == 1
 
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ack_preload.domain.errors import CloudError, InvalidInputError, UnclearReplyError
-from ack_preload.domain.workload import TEMPORARY_TAINT, NODE_POOL_LABEL, workload_pod
+from ack_preload.domain.workload import NODE_POOL_LABEL, TEMPORARY_TAINT, workload_pod
 from ack_preload.hooks.kube import KubeHook, NodeView
 from ack_preload.hooks.kubeconfig import ClusterAccess
 from ack_preload.triggers.kube import observe_pod
@@ -170,7 +170,7 @@ async def test_neither_key_nor_token_shows_in_the_text_of_an_access(kube: Runnin
 
 async def test_the_client_keeps_no_file_of_the_kubeconfig(kube: Running) -> None:
     with kube.access().configuration() as configuration:
-        path = Path(configuration.ssl_ca_cert)
+        path = Path(str(configuration.ssl_ca_cert))
         assert path.read_text() == kube.cluster.pki.ca_pem
     assert not path.exists()
 

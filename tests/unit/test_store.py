@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -152,7 +153,7 @@ def test_more_bytes_than_an_integer_of_32_bits_fit(store: Store) -> None:
 
 
 def test_builds_rollouts_and_comparisons_come_back(store: Store) -> None:
-    who = {"dag_id": "d", "run_id": "r", "chain": "c", "target": "demo"}
+    who: dict[str, Any] = {"dag_id": "d", "run_id": "r", "chain": "c", "target": "demo"}
     build = BuildRecord(**who, lock_digest="x", instance_id="i-1", disk_id="d-1", seal={"n": 1})
     rollout = RolloutRecord(**who, snapshot_id="s-1", node_pool_id="np-1", images_verified=3)
     comparison = ComparisonRecord(**who, snapshot_id="s-1", speedup=2.5, content={"arms": {}})

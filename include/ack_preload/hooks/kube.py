@@ -46,7 +46,9 @@ class NodeView:
     @classmethod
     def from_api(cls, node: Mapping[str, Any]) -> NodeView:
         conditions = (node.get("status") or {}).get("conditions") or []
-        ready = next((each for each in conditions if each.get("type") == "Ready"), {})
+        ready: Mapping[str, Any] = next(
+            (each for each in conditions if each.get("type") == "Ready"), {}
+        )
         return cls(
             name=node["metadata"]["name"],
             registered_at=node["metadata"]["creationTimestamp"],
@@ -182,13 +184,13 @@ class KubeHook:
         """
         import aiohttp  # comes with the client
 
-        host = self._api.configuration.host
+        host = str(self._api.configuration.host)
         headers = {"Accept": "application/json", **self._authorization()}
         try:
             reply = await self._api.rest_client.request(
                 method,
                 host + path,
-                query_params=list((query or {}).items()),
+                query_params=dict(query or {}),
                 headers=headers,
                 body=body,
                 _preload_content=False,

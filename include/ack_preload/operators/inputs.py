@@ -27,8 +27,9 @@ class ReadInputsOperator(BaseOperator):
 
     Keys: ``target`` (a dict), ``temporary`` (the same, for node pools that are deleted again),
     ``name`` (of the target), ``run`` (short, to tell runs apart), ``resource`` (a name for what
-    the run makes), and, as far as needed, ``lock_digest`` and ``snapshot_id``. What a param leaves empty is what
-    the same ``nightly_preload`` run made, and without such a run the newest of the target.
+    the run makes), and, as far as needed, ``lock_digest`` and ``snapshot_id``. What a param
+    leaves empty is what the same ``nightly_preload`` run made, and without such a run the newest
+    of the target.
 
     :param target: name of a target; empty when the file has one only.
     :param needs: how far the chain must have come: ``target``, ``lock`` or ``snapshot``.
