@@ -35,7 +35,7 @@ SETTLING_S = 3.0
 """An event is held back until the wait is so old. The task that deferred has a process that still
 ends; when the resumed one overtakes it, the scheduler takes that end for its own and fails a task
 that runs (apache/airflow#72716, open in Airflow 3.3.2). On a busy machine 1 in 7 waits met it."""
-SETTLING_LOOKS = 4
+SETTLING_LOOKS = 2
 """But not longer than so many looks: a cloud that is polled fast, as a local one, is in a hurry."""
 
 
