@@ -11,6 +11,7 @@ from typing import Any
 from emulator.guest.objects import time_text
 from emulator.kube.errors import Cause, bad_request, invalid
 from emulator.kube.pod_admission import admit_pod
+from emulator.kube.quantities import is_quantity
 from emulator.kube.resources import Obj, Resource
 
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
@@ -147,7 +148,17 @@ def _admit_node(node: Obj) -> None:
     Done at the write itself, so that no Pod slips in between a condition and its taint.
     """
     spec = node.setdefault("spec", {})
-    node.setdefault("status", {})
+    status = node.setdefault("status", {})
+    causes = _missing("spec.taints", spec.get("taints"), ("key", "effect"))
+    causes += _missing("status.conditions", status.get("conditions"), ("type", "status"))
+    causes += _missing("status.addresses", status.get("addresses"), ("type", "address"))
+    causes += [
+        Cause(f"status.allocatable.{name}", f'Invalid value: "{text}": not a quantity')
+        for name, text in (status.get("allocatable") or {}).items()
+        if not is_quantity(text)
+    ]
+    if causes:
+        raise invalid("Node", node["metadata"]["name"], causes)
     conditions = node["status"].get("conditions") or []
     ready = next((c.get("status") for c in conditions if c.get("type") == "Ready"), "False")
     wanted = {
@@ -160,6 +171,15 @@ def _admit_node(node: Obj) -> None:
     spec.pop("taints", None)
     if taints:
         spec["taints"] = taints
+
+
+def _missing(where: str, items: list[Obj] | None, fields: tuple[str, ...]) -> list[Cause]:
+    return [
+        Cause(f"{where}[{place}].{field}", "Required value", "FieldValueRequired")
+        for place, item in enumerate(items or [])
+        for field in fields
+        if not item.get(field)
+    ]
 
 
 def _admit_event(event: Obj) -> None:

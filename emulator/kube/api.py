@@ -49,12 +49,18 @@ def kube_app(
     front = _Front(store, tokens, version)
     app = Starlette(routes=[Route("/{path:path}", front.answer, methods=_METHODS)])
     app.add_exception_handler(KubeError, _error_response)
+    app.add_exception_handler(Exception, _internal_error)  # answered so, and logged with its trace
     return app
 
 
 async def _error_response(_request: Request, error: Exception) -> Response:
     assert isinstance(error, KubeError)  # noqa: S101  # registered for this class alone
     return JSONResponse(error.status(), status_code=error.code)
+
+
+async def _internal_error(_request: Request, error: Exception) -> Response:
+    message = f"Internal error occurred: {error!r}"
+    return JSONResponse(KubeError(500, "InternalError", message).status(), status_code=500)
 
 
 class _Front:

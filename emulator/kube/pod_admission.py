@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from emulator.kube.errors import Cause, KubeError, invalid, not_emulated
+from emulator.kube.quantities import is_quantity
 from emulator.kube.resources import Obj
 
 SPEC_FIELDS = frozenset(
@@ -57,6 +58,7 @@ def admit_pod(pod: Obj, old: Obj | None) -> None:
     if old is not None:
         if spec != old["spec"]:
             raise _immutable(name)
+        _check_status(name, pod.get("status") or {})
         return
     _refuse_unknown(spec)
     _check(name, spec)
@@ -83,6 +85,18 @@ def _unsupported(field: str, value: object, known: Iterable[str]) -> Cause:
     supported = ", ".join(f'"{each}"' for each in known)
     text = f'Unsupported value: "{value}": supported values: {supported}'
     return Cause(field, text, "FieldValueNotSupported")
+
+
+def _check_status(name: str, status: Obj) -> None:
+    conditions = status.get("conditions") or []
+    causes = [
+        _required(f"status.conditions[{place}].{field}")
+        for place, condition in enumerate(conditions)
+        for field in ("type", "status")
+        if not condition.get(field)
+    ]
+    if causes:
+        raise invalid("Pod", name, causes)
 
 
 def _immutable(name: str) -> KubeError:
@@ -125,11 +139,24 @@ def _check(name: str, spec: Obj) -> None:
         policy = container.get("imagePullPolicy", PULL_POLICIES[0])
         if policy not in PULL_POLICIES:
             causes.append(_unsupported(f"{where}.imagePullPolicy", policy, PULL_POLICIES))
+        causes += _wrong_quantities(f"{where}.resources", container.get("resources") or {})
     policy = spec.get("restartPolicy", RESTART_POLICIES[0])
     if policy not in RESTART_POLICIES:
         causes.append(_unsupported("spec.restartPolicy", policy, RESTART_POLICIES))
     if causes:
         raise invalid("Pod", name, causes)
+
+
+def _wrong_quantities(where: str, resources: Obj) -> list[Cause]:
+    return [
+        Cause(
+            f"{where}.{kind}.{name}",
+            f'Invalid value: "{text}": quantities must be like 500m or 1Gi',
+        )
+        for kind in ("limits", "requests")
+        for name, text in (resources.get(kind) or {}).items()
+        if not is_quantity(text)
+    ]
 
 
 def _pull_policy(image: str) -> str:

@@ -8,11 +8,16 @@ from decimal import Decimal
 from emulator.kube.errors import bad_request
 from emulator.kube.resources import Obj
 
-_QUANTITY = re.compile(r"^(?P<number>[+-]?\d+(\.\d*)?|[+-]?\.\d+)(?P<unit>[A-Za-z]*|e[+-]?\d+)$")
+_QUANTITY = re.compile(r"^(?P<number>[+-]?\d+(\.\d*)?|[+-]?\.\d+)(?P<unit>[A-Za-z]*)$")
 _UNITS = {"": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3")}
 _UNITS |= {unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", start=1)}
 _UNITS |= {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)}
 _RESOURCES = {"cpu": "Insufficient cpu", "memory": "Insufficient memory"}
+
+
+def is_quantity(text: object) -> bool:
+    found = _QUANTITY.match(str(text))
+    return found is not None and found["unit"] in _UNITS and found["number"][0] != "-"
 
 
 def quantity(text: object) -> Decimal:
@@ -21,7 +26,7 @@ def quantity(text: object) -> Decimal:
     :raises KubeError: 400, for text that is none.
     """
     found = _QUANTITY.match(str(text))
-    if not found or found["unit"] not in _UNITS:
+    if not found or not is_quantity(text):
         raise bad_request(f"{text!r} is not a quantity, such as 500m, 2 or 1Gi")
     return Decimal(found["number"]) * _UNITS[found["unit"]]
 

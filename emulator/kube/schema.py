@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Findings:
 
 
 def prune(kind: str, obj: Obj) -> list[str]:
-    """Remove unknown fields from an object in place and return their paths.
+    """Remove unknown fields and nulls from an object in place; return the paths of the unknown.
 
     :raises KubeError: 400, naming each field of a wrong type.
     """
@@ -66,7 +67,7 @@ def prune(kind: str, obj: Obj) -> list[str]:
 
 
 def _walk(type_name: str, value: Any, path: str, findings: Findings) -> None:
-    if value is None or type_name == "object":
+    if type_name == "object":
         return
     if container := _CONTAINER.match(type_name):
         _walk_container(container, value, path, findings)
@@ -74,10 +75,19 @@ def _walk(type_name: str, value: Any, path: str, findings: Findings) -> None:
         wanted = _SCALARS[type_name]
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
             findings.wrong.append(f"{path} is a {type(value).__name__}, not a {type_name}")
+        elif type_name == "datetime" and not _is_moment(value):
+            findings.wrong.append(f"{path} is {value!r}, not a moment like 2026-01-31T12:00:00Z")
     elif not isinstance(value, dict):
         findings.wrong.append(f"{path or 'the body'} is a {type(value).__name__}, not an object")
     else:
         _walk_fields(type_name, value, path, findings)
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _walk_container(found: re.Match[str], value: Any, path: str, findings: Findings) -> None:
@@ -99,6 +109,8 @@ def _walk_fields(type_name: str, value: Obj, path: str, findings: Findings) -> N
         if name not in known:
             findings.unknown.append(where)
             del value[name]
+        elif value[name] is None:
+            del value[name]  # null is as good as absent
         elif name not in _ANY_OBJECT:
             _walk(known[name], value[name], where, findings)
 

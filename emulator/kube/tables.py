@@ -152,7 +152,7 @@ def _pod_status(pod: Obj, _now: datetime) -> str:
         if text := (state.get("waiting") or {}).get("reason"):
             reason = text
         elif ended := state.get("terminated"):
-            reason = ended.get("reason") or f"ExitCode:{ended['exitCode']}"
+            reason = ended.get("reason") or f"ExitCode:{ended.get('exitCode')}"
     if pod["metadata"].get("deletionTimestamp"):
         return "Terminating"
     return reason

@@ -31,6 +31,8 @@ def test_unknown_fields_are_taken_out_and_named() -> None:
         ({"metadata": {"labels": {"a": 1}}}, "metadata.labels.a is a int, not a str"),
         ({"spec": {"priority": True}}, "spec.priority is a bool, not a int"),
         ({"spec": {"tolerations": {"a": 1}}}, "spec.tolerations is a dict, not a list"),
+        ({"metadata": {"deletionTimestamp": "soon"}}, "'soon', not a moment"),
+        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00"}}, "not a moment"),
         ({"metadata": {"labels": ["a"]}}, "metadata.labels is a list, not a map"),
     ],
 )
