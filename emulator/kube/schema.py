@@ -75,7 +75,7 @@ def _walk(type_name: str, value: Any, path: str, findings: Findings) -> None:
         wanted = _SCALARS[type_name]
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
             findings.wrong.append(f"{path} is a {type(value).__name__}, not a {type_name}")
-        elif type_name == "datetime" and not _is_moment(value):
+        elif type_name == "datetime" and not _is_moment(str(value)):
             findings.wrong.append(f"{path} is {value!r}, not a moment like 2026-01-31T12:00:00Z")
     elif not isinstance(value, dict):
         findings.wrong.append(f"{path or 'the body'} is a {type(value).__name__}, not an object")
