@@ -17,6 +17,8 @@ from emulator.app import Handle
 from tests.emulated.driving import context, deferred_by, fired, perform, target
 from tests.emulated.preloading import Build, connect, workload
 
+pytestmark = pytest.mark.slow  # every step is a few SSH connections
+
 
 @pytest.fixture
 def build(cloud: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
@@ -64,7 +66,7 @@ def test_a_node_from_the_snapshot_holds_every_image_by_digest(build: Build) -> N
     pool = perform(
         ApplyNodePoolOperator(
             task_id="pool",
-            target=target(build.cloud),
+            target=target(build.cloud, key_pair="demo-nodes"),
             pool_name="canary",
             snapshot_id=snapshot_id,
             purpose="canary",
@@ -85,7 +87,7 @@ def test_a_node_from_the_snapshot_holds_every_image_by_digest(build: Build) -> N
     assert perform(prove)["images_verified"] == 10
     store = build.cloud.cloud.clusters[cluster_id].kube.store
     node = scaled["nodes"][0]["node_name"]
-    events, _ = store.list("events")
+    events = store.list("events")
     pulled = [e["message"] for e in events if e["source"].get("host") == node]
     assert not [message for message in pulled if message.startswith("Successfully pulled")]
 

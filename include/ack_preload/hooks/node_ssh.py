@@ -148,13 +148,27 @@ class NodeSshHook(BaseHook):
         retrying = Retrying(
             stop=stop_after_delay(self.connects_within_s),
             wait=wait_random_exponential(multiplier=0.2, max=5),
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(self._may_pass),
             reraise=True,
         )
         try:
             return retrying(connect)
         except (OSError, EOFError, paramiko.SSHException) as exc:
             raise self._unreachable(ssh_conn, exc) from exc
+
+    def _may_pass(self, exc: BaseException) -> bool:
+        """Tell whether another attempt may succeed.
+
+        A refused key may on a new machine: cloud-init writes the keys while sshd answers
+        already. A wrong host key never does.
+        """
+        import paramiko
+
+        if isinstance(exc, paramiko.BadHostKeyException):
+            return False
+        if isinstance(exc, paramiko.AuthenticationException):
+            return self.host.is_of_run
+        return isinstance(exc, OSError | EOFError | paramiko.SSHException)
 
     # -- for triggers
 
@@ -209,19 +223,6 @@ class NodeSshHook(BaseHook):
     def _unreachable(self, ssh_conn: Connection, exc: BaseException) -> NodeUnreachableError:
         where = f"{ssh_conn.login or 'root'}@{self.host.address}:{ssh_conn.port or SSH_PORT}"
         return NodeUnreachableError(f"{where} cannot be used over SSH: {_reason(exc)}")
-
-
-def _may_pass(exc: BaseException) -> bool:
-    """Tell whether another attempt may succeed.
-
-    A refused key may: cloud-init writes the keys while sshd answers already. A wrong host key
-    never does.
-    """
-    import paramiko
-
-    if isinstance(exc, paramiko.BadHostKeyException):
-        return False
-    return isinstance(exc, OSError | EOFError | paramiko.SSHException)
 
 
 def _reason(exc: BaseException) -> str:

@@ -38,7 +38,7 @@ class ProveImagesOperator(CloudOperator):
         lock = locked(self.lock_digest)
         machines = addresses(self.nodes)
         for address in machines:
-            hook = NodeSshHook(Host(address), conn_id=self.conn_id, is_new=True)
+            hook = NodeSshHook(Host(address), conn_id=self.conn_id)
             said = hook.run_script("list_images.sh").checked().stdout
             found = problems(lock.images, NodeListing.parse(address, said).images)
             if found:

@@ -49,10 +49,10 @@ read_lock() {
     [[ ${#digests[@]} -gt 0 ]] || die 3 "the lock is empty"
 }
 
-# Print every name that the runtime knows, one a line.
+# Print every name that the runtime knows, one a line, quoted or not.
 known_names() {
     if command -v crictl >/dev/null; then
-        crictl images -o json </dev/null | grep -Eo '"[^" ]+(:|@sha256:)[^" ]+"' | tr -d '"'
+        crictl images -o json </dev/null
     else
         ctr --namespace "$NAMESPACE" images ls -q </dev/null
     fi
@@ -61,6 +61,7 @@ known_names() {
 verify_names() {
     local known name missing=0
     known=$(known_names) || die 5 "the runtime does not list its images"
+    known=$(grep -Eo '[^" ]+(:|@sha256:)[^" ,]+' <<<"$known" || true)
     for name in "${names[@]}"; do
         grep -Fxq -- "$name" <<<"$known" || {
             log "finding: the runtime does not know $name"
