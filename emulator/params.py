@@ -124,7 +124,7 @@ class Call:
                 if value in (None, [], {}):  # the SDK sends [] for lists that were never set
                     continue
                 raise unsupported(f"parameter {where}")
-            if value is not None:
+            if value is not None and (path or value != ""):  # an empty parameter is none
                 read[name] = self._value(fields[name], value, where, text)
         return read
 
@@ -165,7 +165,7 @@ def found(value: Any, parts: list[str], path: str) -> Iterator[tuple[str, Any]]:
 
 
 def check(name: str, value: Any, rule: Rule) -> None:
-    if value in (None, "", []):
+    if value in (None, "", [], {}):
         if rule.required:
             raise missing(name)
         return

@@ -66,8 +66,6 @@ def check_size(cloud: Cloud, pool: NodePool | None, cluster: Cluster, size: int)
 def create_cluster_node_pool(cloud: Cloud, params: Params) -> dict[str, Any]:
     cluster = cluster_named(cloud, params["cluster_id"])
     description: dict[str, Any] = {k: v for k, v in params.items() if isinstance(v, dict)}
-    for part in ("nodepool_info", "scaling_group"):
-        description.setdefault(part, {})
     check_pool(cloud, description)
     check_name(cloud, cluster, params["nodepool_info"]["name"])
     size = description["scaling_group"].get("desired_size", params.get("count", 0))

@@ -14,7 +14,7 @@ from emulator.account import INSTANCE_TYPES, NODE_IMAGES
 from emulator.ecs.ordering import CATEGORIES, LEVELS, base64_text, encryption
 from emulator.ecs.resources import SnapshotStatus
 from emulator.errors import NOT_FOUND, ApiError, invalid
-from emulator.params import ANY, Rule, Rules
+from emulator.params import ANY, REQUIRED, Rule, Rules
 
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
@@ -101,6 +101,8 @@ CREATE_RULES: Rules = {
     **GROUP_RULES,
     **CONFIG_RULES,
     **SWITCHES,
+    "nodepool_info": REQUIRED,
+    "scaling_group": REQUIRED,
     "nodepool_info.name": Rule(required=True, pattern=NAME.pattern),
     "nodepool_info.type": Rule(one_of=("ess",), not_here=("edge", "hybrid", "lingjun")),
     "scaling_group.vswitch_ids": Rule(required=True, high=8),

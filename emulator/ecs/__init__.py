@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from emulator.ecs import catalog, disks, instances, key_pairs, snapshots
-from emulator.ecs.actions import ACTIONS, VERSION, perform
+from emulator.ecs.actions import ACTIONS, MODEL, VERSION, perform
 
 __all__ = [
     "ACTIONS",
+    "MODEL",
     "VERSION",
     "catalog",
     "disks",

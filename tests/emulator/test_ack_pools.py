@@ -421,3 +421,8 @@ async def test_an_instance_boots_once_the_task_has_begun(world: World) -> None:
     assert len(world.cloud.instances) == 1
     await world.move(BOOT_S)
     assert [each.status for each in world.cloud.instances.values()] == ["Running"]
+
+
+async def test_an_empty_parameter_counts_as_absent(world: World) -> None:
+    pool_id = await world.pool(desired_size=1)
+    assert len(world.nodes(pool_id, pageNumber="", state="")) == 1
