@@ -34,13 +34,13 @@ def context(**overrides: Any) -> Any:
 def perform(operator: BaseOperator, task: Any = None) -> Any:
     """Return what the operator returns in the end, through all its deferrals."""
     task = task or context()
-    step, arguments = operator.execute, ()
+    step: Any = operator.execute
+    arguments: tuple[Any, ...] = ()
     while True:
         try:
             return step(task, *arguments)
         except TaskDeferred as deferred:
-            event = fired(deferred)
-            step, arguments = getattr(operator, deferred.method_name), (event,)
+            step, arguments = getattr(operator, deferred.method_name), (fired(deferred),)
 
 
 def deferred_by(operator: BaseOperator, task: Any = None) -> TaskDeferred:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ack_preload.domain.errors import (
+    CloudUnavailableError,
     ForeignResourceError,
     InvalidInputError,
     ResourceFailedError,
@@ -21,6 +23,7 @@ from ack_preload.operators.build_instance import (
 )
 from ack_preload.operators.key_pair import DeleteKeyPairOperator, ImportKeyPairOperator
 from emulator.app import Handle
+from emulator.ecs.resources import DiskStatus
 from tests.emulated.driving import context, deferred_by, fired, perform, target
 
 KEY_PAIR = "ack-preload-test"
@@ -110,6 +113,23 @@ def test_stopping_what_is_gone_fails_and_says_what_to_do(cloud: Handle) -> None:
     stop = StopInstanceOperator(task_id="stop", instance_id="i-gone")
     with pytest.raises(ResourceFailedError, match="i-gone is absent; run the build again"):
         perform(stop)
+
+
+def test_an_instance_that_still_starts_cannot_be_stopped(cloud: Handle) -> None:
+    cloud.cloud.settings = replace(cloud.cloud.settings, instance_boot_s=3600)
+    instance_id = deferred_by(run_instance(cloud)).trigger.subject["instance_id"]
+    stop = StopInstanceOperator(task_id="stop", instance_id=instance_id)
+    with pytest.raises(CloudUnavailableError) as caught:
+        perform(stop)
+    assert caught.value.code == "IncorrectInstanceStatus.Initializing"
+
+
+def test_a_disk_that_was_taken_off_goes_too(cloud: Handle) -> None:
+    disk = cloud.cloud.disks[perform(run_instance(cloud))["disk_id"]]
+    loose = replace(disk, disk_id="d-loose", instance_id="", status=DiskStatus.AVAILABLE)
+    cloud.cloud.disks["d-loose"] = loose
+    perform(DeleteInstanceOperator(task_id="delete"))
+    assert "d-loose" not in cloud.cloud.disks
 
 
 def test_nothing_is_left_after_deleting(cloud: Handle) -> None:

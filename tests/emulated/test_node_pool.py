@@ -165,6 +165,19 @@ def test_a_second_try_of_a_change_still_knows_the_way_back(
     assert len(bodies(cloud, "ModifyClusterNodePool")) == 1
 
 
+def test_a_pool_that_this_run_made_can_be_changed_and_stays_its_own(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    perform(apply(cloud, snapshots[0]))
+    assert perform(apply(cloud, snapshots[1]))["created"] is True
+
+
+def test_without_a_cluster_there_is_nothing_to_undo(cloud: Handle) -> None:
+    nowhere = {"task_id": "t", "cluster_id": ""}
+    assert perform(RestoreNodePoolOperator(**nowhere)) == []
+    assert perform(DeleteNodePoolOperator(**nowhere)) == []
+
+
 def test_a_change_sends_what_differs_and_nothing_else(
     cloud: Handle, snapshots: tuple[str, str]
 ) -> None:

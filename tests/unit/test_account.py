@@ -80,3 +80,29 @@ def test_another_protocol_is_refused() -> None:
 def test_secrets_are_not_in_the_text_of_an_account() -> None:
     text = repr(account("ak", "s3cret", ssh_seed="s3cret", security_token="s3cret"))
     assert "s3cret" not in text
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "proxy"),
+    [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("localhost:8080", "http://localhost:8080"),
+        ("[::1]:8080", "http://[::1]:8080"),
+        ("ecs.cn-hangzhou.aliyuncs.com", None),
+        ("10.0.0.7:8080", None),
+        (None, None),
+    ],
+)
+def test_only_loopback_is_kept_off_the_environments_proxy(
+    endpoint: str | None, proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    assert account("ak", "secret").config(endpoint).http_proxy == proxy
+
+
+def test_without_a_proxy_in_the_environment_none_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("http_proxy", raising=False)
+    monkeypatch.delenv("HTTP_PROXY", raising=False)
+    assert account("ak", "secret").config("127.0.0.1:8080").http_proxy is None

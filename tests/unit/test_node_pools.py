@@ -139,8 +139,9 @@ def test_the_image_accelerator_may_be_off_by_name() -> None:
 
 @pytest.mark.parametrize("field", ["instance_types", "vswitch_ids"])
 def test_a_missing_field_of_the_pool_is_named(field: str) -> None:
+    missing: dict[str, Any] = {field: []}
     with pytest.raises(InvalidInputError, match=f"pool.{field} is missing"):
-        body(**{field: []})
+        body(**missing)
 
 
 def test_a_missing_source_pool_is_named() -> None:

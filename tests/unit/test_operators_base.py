@@ -103,7 +103,7 @@ def test_a_done_verdict_gives_its_detail() -> None:
     assert operator().read(event) == {}
 
 
-CLOUD = {"code": "X", "message": "", "request_id": "1"}
+CLOUD: dict[str, Any] = {"code": "X", "message": "", "request_id": "1"}
 
 
 @pytest.mark.parametrize(

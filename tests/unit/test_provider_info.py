@@ -69,8 +69,9 @@ def test_airflow_shows_our_form(tmp_path: Path) -> None:
     assert found["hook"] == OUR_HOOK
 
 
-@pytest.mark.slow
-def test_beside_the_alibaba_provider_both_sets_of_fields_show(tmp_path: Path) -> None:
+@pytest.fixture
+def beside_theirs(tmp_path: Path) -> Path:
+    """Return a folder for PYTHONPATH that has a stand-in for the Alibaba provider installed."""
     package = tmp_path / "their_provider"
     package.mkdir()
     (package / "__init__.py").write_text(THEIR_INFO)
@@ -80,10 +81,33 @@ def test_beside_the_alibaba_provider_both_sets_of_fields_show(tmp_path: Path) ->
     (info / "entry_points.txt").write_text(
         "[apache_airflow_provider]\nprovider_info = their_provider:get_provider_info\n"
     )
-    found = as_airflow_sees_it([tmp_path], tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_beside_the_alibaba_provider_both_sets_of_fields_show(beside_theirs: Path) -> None:
+    found = as_airflow_sees_it([beside_theirs], beside_theirs)
     assert found["form"] == sorted(connection_fields())
     assert found["hook"] == ALIBABA_HOOK
     assert not found["warned"]
+
+
+def test_beside_the_alibaba_provider_we_only_add_what_it_lacks(
+    beside_theirs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(beside_theirs))
+    (kind,) = get_provider_info()["connection-types"]
+    assert kind["hook-class-name"] == ALIBABA_HOOK
+    assert set(connection_fields()) - set(kind["conn-fields"]) == {
+        "access_key_id",
+        "access_key_secret",
+    }
+
+
+def test_alone_we_bring_the_whole_form() -> None:
+    (kind,) = get_provider_info()["connection-types"]
+    assert kind["hook-class-name"] == OUR_HOOK
+    assert kind["conn-fields"] == connection_fields()
 
 
 def test_every_field_has_a_label_and_says_what_it_is_for() -> None:

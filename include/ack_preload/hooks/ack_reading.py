@@ -6,7 +6,6 @@ https://www.alibabacloud.com/help/en/ack/ack-managed-and-ack-dedicated/developer
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -123,29 +122,27 @@ class AckReading(CloudHook):
     def nodes(self, cluster_id: str, node_pool_id: str) -> list[Node]:
         """Return the nodes of a pool, those that are still joining included."""
         found: list[Node] = []
-        for page in itertools.count(1):
-            request = self._describe_nodes(node_pool_id, page)
+        while True:
+            request = self._describe_nodes(node_pool_id, 1 + len(found) // self.page_size)
             listed = _nodes(
                 self._read("DescribeClusterNodes", self._ask("cluster_nodes", cluster_id, request))
             )
             found += listed
             if len(listed) < self.page_size:
-                break
-        return found
+                return found
 
     async def node_states(self, cluster_id: str, node_pool_id: str) -> list[Node]:
         """As :meth:`nodes`, for a trigger."""
         found: list[Node] = []
-        for page in itertools.count(1):
-            request = self._describe_nodes(node_pool_id, page)
+        while True:
+            request = self._describe_nodes(node_pool_id, 1 + len(found) // self.page_size)
             answer = await look(
                 functools.partial(self.client.describe_cluster_nodes_async, cluster_id, request)
             )
             listed = _nodes(answer.body)
             found += listed
             if len(listed) < self.page_size:
-                break
-        return found
+                return found
 
     def _describe_nodes(self, node_pool_id: str, page: int) -> cs.DescribeClusterNodesRequest:
         from alibabacloud_cs20151215 import models as cs

@@ -81,6 +81,14 @@ class CloudOperator(BaseOperator):
         """Return the value of the run tag on everything that this DAG run makes."""
         return run_tag(context["ti"].dag_id, context["ti"].run_id)
 
+    def expires(self, context: Context, target: Mapping[str, Any]) -> datetime:
+        """Return when the resources of this run expire; the same on every try."""
+        run = context["dag_run"]
+        started = run.start_date or run.logical_date or run.run_after
+        limits = target.get("limits") or {}
+        lifetime = timedelta(hours=limits.get("expire_after_h") or DEFAULT_LIFETIME_H)
+        return expiry(started, lifetime, datetime.now(UTC))
+
     def ownership(
         self, context: Context, target: Mapping[str, Any], *, keep: bool = False
     ) -> Ownership:
@@ -88,14 +96,10 @@ class CloudOperator(BaseOperator):
 
         :param keep: for what outlives the run on purpose: no expiry, so never swept.
         """
-        run = context["dag_run"]
-        started = run.start_date or run.logical_date or run.run_after
-        limits = target.get("limits") or {}
-        lifetime = timedelta(hours=limits.get("expire_after_h") or DEFAULT_LIFETIME_H)
         return Ownership(
             target=str(required("target", target, "name")),
             run=self.run_tag(context),
-            expires=None if keep else expiry(started, lifetime, datetime.now(UTC)),
+            expires=None if keep else self.expires(context, target),
         )
 
     def wait_for(
@@ -135,8 +139,7 @@ class CloudOperator(BaseOperator):
                     f"{event['id']}: {detail['message']}",
                     request_id=detail["request_id"],
                 )
-            case Verdict.PENDING:
-                raise WaitTimeoutError(f"{what} at the deadline; raise it, or look why it is slow")
+        raise WaitTimeoutError(f"{what} at the deadline; raise it, or look why it is slow")
 
 
 def as_mapping(field: str, value: Mapping[str, Any] | str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,8 @@ class RunBuildInstanceOperator(EcsOperator):
         target = as_mapping("target", self.target)
         spec = BuildSpec.from_mapping(target, disk_gib=self.disk_gib)
         owner = self.ownership(context, target)
-        instance_id = self._of_earlier_try(owner) or self._run(context, spec, owner)
+        release_at = self.expires(context, target)
+        instance_id = self._of_earlier_try(owner) or self._run(context, spec, owner, release_at)
         self.wait_for("instance_running", {"instance_id": instance_id})
 
     def _of_earlier_try(self, owner: Ownership) -> str | None:
@@ -79,17 +81,17 @@ class RunBuildInstanceOperator(EcsOperator):
         self.log.info("Instance %s of an earlier try found", alive[0])
         return alive[0]
 
-    def _run(self, context: Context, spec: BuildSpec, owner: Ownership) -> str:
-        if owner.expires is None:
-            raise AssertionError("a build instance always expires")
+    def _run(
+        self, context: Context, spec: BuildSpec, owner: Ownership, release_at: datetime
+    ) -> str:
         instance_id = self.hook.run_instance(
             spec,
             name=f"ack-preload-{owner.target}",
             key_pair_name=self.key_pair_name,
-            release_at=owner.expires,
+            release_at=release_at,
             # The release time is part of the token: it moves when a run outlives it, and the
             # cloud refuses a known token with other parameters.
-            token=self.client_token(context, owner.expires.isoformat()),
+            token=self.client_token(context, release_at.isoformat()),
             tags=owner.tags(),
             user_data=self.user_data,
         )
@@ -97,7 +99,7 @@ class RunBuildInstanceOperator(EcsOperator):
             "Instance %s (%s) started, released at %s at the latest",
             instance_id,
             spec.instance_type,
-            owner.expires,
+            release_at,
         )
         return instance_id
 

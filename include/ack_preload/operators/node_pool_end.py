@@ -72,6 +72,8 @@ class DeleteNodePoolOperator(PoolsOperator):
         self.pool_name = pool_name
 
     def execute(self, context: Context) -> list[str]:
+        if not self.cluster_id:  # the run failed before it knew its target: nothing was made
+            return []
         return self._delete(self.cluster_id, self._doomed(self.run_tag(context)))
 
     def _doomed(self, run: str) -> list[NodePoolView]:
@@ -107,20 +109,23 @@ class RestoreNodePoolOperator(PoolsOperator):
         self.cluster_id = cluster_id
 
     def execute(self, context: Context) -> list[str]:
+        if not self.cluster_id:  # the run failed before it knew its target: nothing was applied
+            return []
         run = self.run_tag(context)
         changed = [
             pool
             for pool in self.hook.node_pools(self.cluster_id)
             if is_ours(pool.tags) and pool.tags.get(APPLIED_KEY) == run
         ]
-        return self._settle_next(run, [self._restore(pool) for pool in changed])
+        task_ids = [self._restore(pool) for pool in changed]
+        return self._settle_next(run, [task_id for task_id in task_ids if task_id])
 
     def _settle_next(self, run: str, task_ids: Sequence[str]) -> list[str]:
         """Wait for each change to be done, then delete what the run created."""
         if task_ids:
             first, *rest = task_ids
-            self.await_task(first, {"rest": rest, "run": run}, "settle")
-            return self._settle_next(run, rest)  # there was no task to wait for
+            subject = {"task_id": first, "rest": rest, "run": run}
+            self.wait_for("ack_task_succeeded", subject, "settle")
         return self._delete(self.cluster_id, self.hook.node_pools_of_run(self.cluster_id, run))
 
     def settle(self, context: Context, event: Mapping[str, Any]) -> list[str]:
