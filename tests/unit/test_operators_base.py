@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -142,3 +143,9 @@ def test_every_argument_of_an_operator_is_templated(kind: type[BaseOperator]) ->
 @pytest.mark.parametrize("kind", OPERATORS, ids=lambda kind: kind.__name__)
 def test_every_operator_says_what_it_does(kind: type[BaseOperator]) -> None:
     assert inspect.getdoc(kind)
+
+
+@pytest.mark.parametrize("kind", OPERATORS, ids=lambda kind: kind.__name__)
+def test_every_operator_is_documented(kind: type[BaseOperator]) -> None:
+    page = Path(__file__).parents[2] / "docs/reference/operators.md"
+    assert f"`{kind.__name__}`" in page.read_text()
