@@ -13,7 +13,7 @@ from .node_objects import node_image
 from .objects import Obj, present_text, pulled_text, pulling_text, system_pod_reference
 
 TRIES = 5
-PAUSE_S = 1.0  # before the second try; it doubles
+PAUSE_S = 1.0
 
 
 class ImagePullError(Exception):
@@ -21,11 +21,25 @@ class ImagePullError(Exception):
 
 
 class SystemImages:
-    def __init__(self, cri: Cri, recorder: Recorder, node: str, references: Sequence[str]) -> None:
+    """What a node needs to be Ready.
+
+    :param pause_s: before the second try of a pull; it doubles with each.
+    """
+
+    def __init__(
+        self,
+        cri: Cri,
+        recorder: Recorder,
+        node: str,
+        references: Sequence[str],
+        *,
+        pause_s: float = PAUSE_S,
+    ) -> None:
         self._cri = cri
         self._recorder = recorder
         self._node = node
         self._references = tuple(references)
+        self._pause_s = pause_s
 
     def ensure(self, stop: threading.Event) -> None:
         """Have every image, pulling those that are not there, and tell what was done.
@@ -56,7 +70,7 @@ class SystemImages:
 
     def _pull(self, reference: str, stop: threading.Event) -> tuple[float, int]:
         """Pull an image and return how long it took and how large it is."""
-        pause_s, problem = PAUSE_S, "told to stop"
+        pause_s, problem = self._pause_s, "told to stop"
         for attempt in range(1, TRIES + 1):
             clock = time.monotonic()
             try:
