@@ -34,7 +34,7 @@ def airflow_config(layout: Layout, secrets: Secrets, ports: Ports) -> dict[str, 
         "core": {
             "dags_folder": str(ROOT / "dags"),
             "plugins_folder": str(ROOT / "plugins"),
-            "executor": "LocalExecutor",
+            "executor": "local.executor.ResumingLocalExecutor",
             "parallelism": "3",  # waiting holds no worker; the default forks 32
             "load_examples": "False",
             "fernet_key": secrets.fernet_key,
@@ -53,7 +53,11 @@ def airflow_config(layout: Layout, secrets: Secrets, ports: Ports) -> dict[str, 
             "instance_name": "ACK preload, local cloud",
         },
         "api_auth": {"jwt_secret": secrets.jwt_secret},
-        "database": {"sql_alchemy_conn": f"sqlite:///{layout.airflow / 'airflow.db'}"},
+        "database": {
+            "sql_alchemy_conn": f"sqlite:///{layout.airflow / 'airflow.db'}",
+            "sql_alchemy_connect_args": "local.database.CONNECT_ARGS",
+            "sql_alchemy_connect_args_async": "local.database.CONNECT_ARGS",
+        },
         "logging": {
             "base_log_folder": str(layout.airflow / "logs"),
             "dag_processor_child_process_log_directory": str(layout.airflow / "logs/dag_processor"),
@@ -64,6 +68,9 @@ def airflow_config(layout: Layout, secrets: Secrets, ports: Ports) -> dict[str, 
         "scheduler": {
             # A demo is a chain of short tasks: the pause between two of them is this loop.
             "scheduler_idle_sleep_time": "0.2",
+            # Runs are started by hand only: a nightly run that was missed while nothing was up
+            # would otherwise start at once, beside the demo's own.
+            "use_job_schedule": "False",
         },
         "dag_processor": {"refresh_interval": "30"},
     }

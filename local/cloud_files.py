@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 TARGET = "demo"
-WORKLOAD = "ac2/qwen:7b-pytorch2.2.0.1-alinux3.2304"  # the procedure's own worked example
 POLL_EVERY_S = 0.5  # the local cloud has no quota; a real one is asked every few seconds
 
 
@@ -56,7 +55,7 @@ def connections(facts: dict[str, Any]) -> list[dict[str, Any]]:
 
 def targets(facts: dict[str, Any], samples: int) -> dict[str, Any]:
     """Return the file of targets: the seeded pool, with what exists only at run time filled in."""
-    workload = f"{facts['registry']}/{WORKLOAD}"
+    workload = facts["workload_image"]
     return {
         "targets": [
             {

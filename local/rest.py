@@ -19,7 +19,7 @@ class ApiError(Exception):
 class AirflowApi:
     """A session with the API server; logs in on first use."""
 
-    def __init__(self, url: str, user: str, password: str, *, timeout_s: float = 30) -> None:
+    def __init__(self, url: str, user: str, password: str, *, timeout_s: float = 120) -> None:
         self._login = {"username": user, "password": password}
         self._client = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
 

@@ -33,7 +33,7 @@ def facts(tmp_path: Path) -> dict[str, Any]:
     return {
         "ecs_endpoint": "127.0.0.1:4000",
         "cs_endpoint": "127.0.0.1:4000",
-        "registry": "198.18.0.1:5000",
+        "workload_image": "198.18.0.1:5000/ac2/qwen:7b-pytorch2.2.0.1-alinux3.2304",
         "packages_url": "http://198.18.0.1:8080",
         "region_id": "cn-hangzhou",
         "access_key_id": "LTAI-id",
@@ -102,7 +102,7 @@ def test_the_targets_pass_the_products_own_validation(
     (target,) = load_targets(layout.targets).targets
     assert target.cluster_id == facts["cluster_id"]
     assert target.measure.samples == 2
-    assert target.workload_images[0].startswith("198.18.0.1:5000/ac2/qwen:")
+    assert target.workload_images == [facts["workload_image"]]
 
 
 def test_the_connections_are_those_that_the_product_asks_for(facts: dict[str, Any]) -> None:

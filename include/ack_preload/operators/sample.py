@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from ack_preload.hooks.kube import EventView
 from ack_preload.store import Run, SampleRecord
 
 OUR_CLOCK_RESOLUTION_S = 0.001
+CLOCKS_APART_S = 3.0  # ACK's clock and a node's; an address is not used again so soon
 FLAP_S = 2.0  # two stamps of whole seconds may differ by this without a second transition
 
 
@@ -71,20 +72,29 @@ class Sample:
         )
 
     def with_events(self, pulled: Iterable[EventView], ready: Iterable[EventView]) -> Sample:
-        """Add what the node pulled up to the start of the workload, and look for a flap."""
-        until = self.timeline.pod_started
+        """Add what the node pulled up to the start of the workload, and look for a flap.
+
+        A node is named by its address, which an earlier node may have had within the hour that
+        events live: what is older than this node is not of it.
+        """
+        started = self.timeline.pod_started
+        until = started.at if started else datetime.max.replace(tzinfo=UTC)
         pulls = [
             pull
-            for event in pulled
-            if until is None or not event.at or _at(event.at) <= until.at
-            if (pull := parse_pull(event.message)) is not None
+            for event in self._own(pulled)
+            if _at(event.at) <= until and (pull := parse_pull(event.message)) is not None
         ]
         counted = replace(self, pulled_images=len(pulls), pulled_bytes=latency.total_bytes(pulls))
         stamp = self.timeline.ready
-        firsts = [_at(event.at) for event in ready if event.at]
+        firsts = [_at(event.at) for event in self._own(ready)]
         if stamp and firsts and (stamp.at - min(firsts)).total_seconds() > FLAP_S:
             counted = counted.noted("Ready flapped: its stamp is later than the first NodeReady")
         return counted
+
+    def _own(self, events: Iterable[EventView]) -> Iterator[EventView]:
+        created = self.timeline.created
+        since = created.at if created else self.requested
+        return (event for event in events if event.at and _at(event.at) >= since)
 
     def ended_at(self, moment: datetime) -> Sample:
         return replace(self, ended=moment)
