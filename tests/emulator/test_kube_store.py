@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from emulator.clock import Clock
-from emulator.guest.objects import event_object, node_reference
+from emulator.guest.objects import event_object
 from emulator.kube.errors import KubeError
-from emulator.kube.selectors import Selection, selection
 from emulator.kube.store import KubeStore
 from tests.emulator.kube_world import pod
 
@@ -197,127 +194,50 @@ def test_a_pod_is_bound_once(store: KubeStore) -> None:
         store.bind("default", "work", "n2")
 
 
-@pytest.mark.parametrize(
-    ("labels", "found"),
-    [
-        ("app=a", ["a"]),
-        ("app!=a", ["b"]),
-        ("app in (a, b)", ["a", "b"]),
-        ("app notin (a)", ["b"]),
-        ("app", ["a", "b"]),
-        ("!app", []),
-        ("app==a,app!=b", ["a"]),
-    ],
-)
-def test_label_selectors(store: KubeStore, labels: str, found: list[str]) -> None:
-    for name in ("a", "b"):
-        store.create("pods", pod(name))
-    assert [each["metadata"]["name"] for each in store.list("pods", labels=labels)] == found
-
-
-@pytest.mark.parametrize(
-    ("fields", "found"),
-    [
-        ("spec.nodeName=n1", ["work"]),
-        ("spec.nodeName=", ["other"]),
-        ("metadata.name=work,spec.nodeName!=", ["work"]),
-        ("status.phase!=Succeeded,status.phase!=Failed", ["other", "work"]),
-    ],
-)
-def test_field_selectors(store: KubeStore, fields: str, found: list[str]) -> None:
-    running(store)
-    store.create("pods", pod("other"))
-    assert [each["metadata"]["name"] for each in store.list("pods", fields=fields)] == found
-
-
-def test_events_are_found_by_reason_and_source(store: KubeStore) -> None:
-    for reason in ("Pulled", "Pulling"):
-        event = event_object(
-            node_reference("n1"), "Normal", reason, "text", now=store.clock.now(), host="n1"
-        )
-        store.create("events", event)
-    found = store.list("events", fields="reason=Pulled,source=kubelet,involvedObject.name=n1")
-    assert [each["reason"] for each in found] == ["Pulled"]
-
-
-@pytest.mark.parametrize("fields", ["spec.hostname=a", "nonsense"])
-def test_a_field_without_an_index_is_refused(store: KubeStore, fields: str) -> None:
-    with pytest.raises(KubeError, match="field"):
-        store.list("pods", fields=fields)
-
-
-async def collect(store: KubeStore, count: int, *arguments: Any) -> list[tuple[str, str]]:
-    seen = []
-    async for kind, obj in store.watch(*arguments):
-        seen.append((kind, obj["metadata"]["name"]))
-        if len(seen) == count:
-            break
-    return seen
-
-
-async def test_a_watch_starts_with_what_is_there(store: KubeStore) -> None:
-    store.create("pods", pod("a"))
-    watch = asyncio.create_task(collect(store, 3, "pods"))
-    await asyncio.sleep(0)
-    store.create("pods", pod("b"))
-    store.delete("pods", "default", "a")
-    assert await watch == [("ADDED", "a"), ("ADDED", "b"), ("DELETED", "a")]
-
-
-async def test_a_watch_from_a_version_replays_what_came_after_it(store: KubeStore) -> None:
-    store.create("pods", pod("a"))
-    since = store.version
-    store.create("pods", pod("b"))
-    assert await collect(store, 1, "pods", Selection(), since) == [("ADDED", "b")]
-
-
-async def test_an_object_that_enters_or_leaves_a_selection_is_added_or_deleted(
-    store: KubeStore,
-) -> None:
-    since = store.version
-    running(store)
-    store.patch("pods", "default", "work", {"metadata": {"labels": {"app": "other"}}})
-    mine = selection("pods", None, "app=work", "spec.nodeName=n1")
-    seen = await collect(store, 2, "pods", mine, since)
-    assert seen == [("ADDED", "work"), ("DELETED", "work")]
-
-
-async def test_a_watch_from_a_forgotten_version_is_gone(store: KubeStore) -> None:
-    since = store.version
-    store.create("pods", pod("a"))
-    store.compact()
-    with pytest.raises(KubeError, match="too old resource version") as caught:
-        store.subscribe("pods", Selection(), since)
-    assert (caught.value.code, caught.value.reason) == (410, "Expired")
-
-
-async def test_a_short_history_forgets_by_itself() -> None:
-    store = KubeStore(Clock(), history=2)
-    since = store.version
-    for name in ("a", "b", "c"):
-        store.create("pods", pod(name))
-    with pytest.raises(KubeError, match="too old"):
-        store.subscribe("pods", Selection(), since)
-    assert len(await collect(store, 2, "pods", Selection(), since + 1)) == 2
-
-
-async def test_a_watcher_hears_of_writes_from_another_thread(store: KubeStore) -> None:
-    watch = asyncio.create_task(collect(store, 1, "pods"))
-    await asyncio.sleep(0)
-    thread = threading.Thread(target=store.create, args=("pods", pod("a")))
-    thread.start()
-    assert await watch == [("ADDED", "a")]
-    thread.join()
-
-
-async def test_closing_the_store_ends_its_watches(store: KubeStore) -> None:
-    watch = asyncio.create_task(collect(store, 1, "pods"))
-    await asyncio.sleep(0)
-    store.close()
-    assert await watch == []
-
-
 def test_the_clock_stamps_what_is_created(store: KubeStore) -> None:
     store.clock.advance(timedelta(days=1))
     tomorrow = store.clock.now().strftime("%Y-%m-%d")
     assert store.create("pods", pod())["metadata"]["creationTimestamp"].startswith(tomorrow)
+
+
+def test_an_object_with_a_finalizer_stays_until_it_is_taken_off(store: KubeStore) -> None:
+    wanted = pod() | {"metadata": {"name": "work", "finalizers": ["a/b"]}}
+    store.create("pods", wanted)
+    _, gone = store.delete("pods", "default", "work")
+    assert not gone
+    off = {"$deleteFromPrimitiveList/finalizers": ["a/b"]}
+    store.patch("pods", "default", "work", {"metadata": off})
+    assert store.list("pods") == []
+
+
+def test_a_namespace_takes_what_is_in_it_along(store: KubeStore) -> None:
+    store.create("namespaces", {"metadata": {"name": "mine"}})
+    store.create("pods", pod(), "mine")
+    store.delete("namespaces", None, "mine")
+    assert store.list("pods") == []
+
+
+def test_an_event_belongs_to_the_namespace_of_its_object(store: KubeStore) -> None:
+    reference = {"kind": "Pod", "name": "a", "namespace": "kube-system"}
+    event = event_object(reference, "Normal", "Pulled", "", now=store.clock.now())
+    assert store.create("events", event)["metadata"]["namespace"] == "kube-system"
+    event["metadata"]["namespace"] = "default"
+    with pytest.raises(KubeError, match=r"does not match event\.namespace"):
+        store.create("events", event)
+    with pytest.raises(KubeError, match="involvedObject: Required value"):
+        store.create("events", {"metadata": {"name": "a"}})
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"spec": {"taints": [{"key": "a"}]}}, r"spec\.taints\[0\]\.effect: Required value"),
+        ({"status": {"allocatable": {"cpu": "x"}}}, r"status\.allocatable\.cpu: Invalid value"),
+        ({"status": {"conditions": [{}]}}, r"status\.conditions\[0\]\.type: Required value"),
+    ],
+)
+def test_a_node_that_a_scheduler_could_not_read_is_refused(
+    store: KubeStore, part: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(KubeError, match=words):
+        store.create("nodes", {"metadata": {"name": "n1"}, **part})
