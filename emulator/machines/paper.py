@@ -8,6 +8,7 @@ See ``docs/paper.md``.
 from __future__ import annotations
 
 import asyncio
+import compileall
 import errno
 import shlex
 import shutil
@@ -16,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emulator.guest import crictl_table
 from emulator.machines import paper_content
 from emulator.machines.base import MachineError, MachineSpec
 from emulator.machines.paper_machine import Ground, PaperMachine
@@ -209,6 +211,9 @@ def _listen(address: str, port: int) -> socket.socket:
 
 def write_tools(folder: Path) -> None:
     """Write the programs of all machines: stand-ins, wrapped ones, and links to harmless ones."""
+    # Tools cannot cache their own bytecode: a machine's programs write nothing outside of it.
+    compileall.compile_dir(TOOLS, quiet=2)
+    compileall.compile_file(crictl_table.__file__, quiet=2)
     groups = {"bin": tools_main.BASE, "runtime": tools_main.RUNTIME, **tools_main.PACKAGES}
     for group, tools in groups.items():
         (folder / group).mkdir(parents=True)

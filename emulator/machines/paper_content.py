@@ -6,6 +6,7 @@ images have on real machines, estimated. Served over HTTP on loopback, read only
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -97,7 +98,10 @@ def workload_image(registry: str) -> str:
 def kubelet_package() -> bytes:
     """Return a package with the names of the real one in it, and next to no contents."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as archive,
+    ):
         for name in PACKAGE_BINARIES_MIB:
             body = f"paper {name}\n".encode()
             member = tarfile.TarInfo(f"pkg/kubernetes/bin/{name}")

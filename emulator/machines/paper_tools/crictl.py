@@ -65,6 +65,8 @@ def _ctr_images(root: PaperRoot, command: str, rest: list[str]) -> None:
         case "pull", [reference]:
             _pull(root, reference)
             print("done")
+        case "label", [reference, *_]:  # nothing here reads labels
+            print(reference)
         case "tag", [source, target]:
             ImageStore.of(root).tag(source, target)
             print(target)

@@ -18,7 +18,7 @@ def systemctl(root: PaperRoot, arguments: list[str]) -> int:
     if not words or words[0] == "daemon-reload":
         return 0
     command, units = words[0], [word.removesuffix(".service") for word in words[1:]]
-    for unit in units:
+    for unit in units if command != "is-active" else ():
         if unit not in UNITS or (unit == "containerd" and not _has_containerd(root)):
             raise ToolError(
                 f"Failed to {command} {unit}.service: Unit {unit}.service not found.", NO_SUCH_UNIT

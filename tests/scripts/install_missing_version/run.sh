@@ -1,0 +1,2 @@
+# shellcheck shell=bash disable=SC2154,SC2016  # see ../prelude.sh
+run install_runtime.sh 1.7.2
