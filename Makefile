@@ -60,7 +60,7 @@ test-vm: setup-dev  ## The machine layer under cgroup v2, in a virtual machine
 	local/test_vm.sh
 
 docs: setup-dev  ## Write docs/reference anew from the code
-	$(BIN)/python -m local.reference
+	$(BIN)/python docs/reference/generate.py
 
 lock:  ## Compile requirements*.txt from requirements*.in
 	@local/venv.sh dev

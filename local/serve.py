@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from local.rest import AirflowApi, ApiError
 from local.secret_files import USER, Secrets, load_secrets
 from local.supervisor import CLOUD, Component, ComponentError, Supervisor, last_lines
 
-PREFERRED_PORT = 28080  # the same address each time, unless something listens there
+PORTS = range(28000, 32000)  # below those that Linux gives to outgoing connections
 MIGRATE_WITHIN_S = 180
 CLOUD_WITHIN_S = 900  # the first start generates images and packages
 AIRFLOW_WITHIN_S = 180
@@ -49,7 +50,9 @@ class LocalRun:
         self.machines = machines
         self.samples = samples
         self.secrets: Secrets = load_secrets(layout)
-        self.ports = airflow_home.Ports(api=free_port(PREFERRED_PORT), logs=free_port())
+        self.ports = airflow_home.Ports(
+            api=free_port(preferred_port(layout.home)), logs=free_port()
+        )
         self.environment = airflow_home.environment(layout, supervisor.token)
         self.url = f"http://127.0.0.1:{self.ports.api}"
 
@@ -68,6 +71,8 @@ class LocalRun:
         api = AirflowApi(self.url, USER, self.secrets.password)
         try:
             await self._until("Airflow", AIRFLOW_WITHIN_S, lambda: _healthy(api))
+            # Another program may have taken the port first, and have answered for ours.
+            self.supervisor.check()
             api.put_connections(connections(facts))
             self.supervisor.note(step="waiting for the DAGs to be parsed")
             await self._until("the DAGs", AIRFLOW_WITHIN_S, lambda: _parsed(api))
@@ -153,6 +158,11 @@ class LocalRun:
                     f"logs are in {self.layout.logs}"
                 )
             await asyncio.sleep(0.3)
+
+
+def preferred_port(home: Path) -> int:
+    """Return the same port for the same folder each time, and for two checkouts two."""
+    return PORTS[zlib.crc32(str(home).encode()) % len(PORTS)]
 
 
 def _healthy(api: AirflowApi) -> str:
