@@ -18,11 +18,16 @@ def end_all(root: Path, sessions: set[int]) -> None:
     :param sessions: ids of the sessions that its commands were started in. Where ``/proc`` shows
         environments, these decide; elsewhere the session does.
     """
-    for pid in _running(root, sessions):
+    for pid in running(root, sessions):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def running(root: Path, sessions: set[int]) -> list[int]:
+    """Return the processes of the machine with this root folder."""
+    return list(_running(root, sessions))
 
 
 def _running(root: Path, sessions: set[int]) -> Iterator[int]:
