@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 MARK = "ACK_PRELOAD_ROOT"
 PROC = Path("/proc")
+ENDS_WITHIN_S = 5.0  # a process that is killed ends as soon as it is scheduled
 
 
 def end_all(root: Path, sessions: set[int]) -> None:
@@ -18,11 +21,13 @@ def end_all(root: Path, sessions: set[int]) -> None:
     :param sessions: ids of the sessions that its commands were started in. Where ``/proc`` shows
         environments, these decide; elsewhere the session does.
     """
-    for pid in running(root, sessions):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    until = time.monotonic() + ENDS_WITHIN_S
+    # Again and again: one may start another between our look and its end.
+    while (pids := running(root, sessions)) and time.monotonic() < until:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 def running(root: Path, sessions: set[int]) -> list[int]:
