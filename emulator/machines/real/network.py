@@ -63,6 +63,8 @@ class Network:
         run("ip", "link", "set", cable, "up")
 
     def close(self) -> None:
+        # By itself the cable goes only when the kernel winds the namespace up, some time later.
+        attempt("ip", "link", "delete", f"{self.prefix}-host")
         remove(self.namespace)
 
     def reserve(self, machine_id: str) -> str:

@@ -52,6 +52,7 @@ def reap(state_dir: Path) -> list[str]:
 def _remove_numbered(number: int) -> list[str]:
     prefix = slots.prefix(number)
     removed = [f"{count} processes of {group}" for group, count in _kill_groups(prefix)]
+    attempt("ip", "link", "delete", f"{prefix}-host")
     for name in sorted(path.name for path in namespaces.FOLDER.glob(f"{prefix}-*")):
         removed += [f"process {pid} in network {name}" for pid in _kill_in_namespace(name)]
         network.remove(name)
@@ -59,7 +60,6 @@ def _remove_numbered(number: int) -> list[str]:
     for group in cgroups.existing(prefix):
         cgroups.remove(group)
         removed.append(f"cgroup {group}")
-    attempt("ip", "link", "delete", f"{prefix}-host")  # went with its other end, as a rule
     return removed
 
 
