@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.ssh.hooks.ssh import SSHHook
 
 from ack_preload.operators import preload_disk as disk
 from ack_preload.operators.build_instance import RunBuildInstanceOperator, StopInstanceOperator
@@ -110,3 +111,20 @@ class Build:
     def stop(self) -> None:
         instance_id = self.instance["instance_id"]
         perform(StopInstanceOperator(task_id="stop", instance_id=instance_id))
+
+
+def on_node(address: str, script: str) -> str:
+    """Run a script on a live node over SSH, by the Airflow connection; return its stdout."""
+    hook = SSHHook("ack_preload_ssh", remote_host=address, cmd_timeout=60)
+    with hook.get_conn() as client:
+        _, output, errors = client.exec_command(script)
+        said: str = output.read().decode()
+        if code := output.channel.recv_exit_status():
+            raise AssertionError(f"exit code {code}: {errors.read().decode()}")
+    return said
+
+
+def procedures_image_list(address: str) -> str:
+    """Return the file that the procedure's own shell script writes on a node."""
+    script = Path(__file__).with_name("procedure_export.sh").read_text()
+    return on_node(address, f"{script}\ncat image_list.txt")

@@ -37,6 +37,8 @@ __all__ = ["Host", "NodeSshHook", "RunKey", "run_key"]
 T = TypeVar("T")
 
 SSH_PORT = 22
+UNKNOWN_HOST = "not found in known_hosts"
+"""How paramiko words the refusal of a host that the connection tells nothing of."""
 KEEPALIVE_S = 15
 BOOTS_WITHIN_S = 180.0
 """From Running in ECS to an sshd that answers: a slow boot, several times over."""
@@ -160,11 +162,11 @@ class NodeSshHook(BaseHook):
         """Tell whether another attempt may succeed.
 
         A refused key may on a new machine: cloud-init writes the keys while sshd answers
-        already. A wrong host key never does.
+        already. A wrong or unknown host key never does.
         """
         import paramiko
 
-        if isinstance(exc, paramiko.BadHostKeyException):
+        if isinstance(exc, paramiko.BadHostKeyException) or UNKNOWN_HOST in str(exc):
             return False
         if isinstance(exc, paramiko.AuthenticationException):
             return self.host.is_of_run
@@ -231,7 +233,7 @@ def _reason(exc: BaseException) -> str:
     said = str(exc) or name
     if name in ("AuthenticationException", "PermissionDenied"):
         return f"{said}; the machine does not take the key of the connection or of the run"
-    if name in ("BadHostKeyException", "HostKeyNotVerifiable") or "known_hosts" in said:
+    if name in ("BadHostKeyException", "HostKeyNotVerifiable") or UNKNOWN_HOST in said:
         return (
             f"{said}; give the connection its host_key, or, if the address belonged to another "
             "machine before, remove it from ~/.ssh/known_hosts of the workers"
