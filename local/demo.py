@@ -22,7 +22,7 @@ from local import task_logs
 from local.chain import NIGHTLY, Chain, read_chain
 from local.cloud_files import TARGET
 from local.layout import Layout, write_private
-from local.leftovers import cloud_resources, leftovers
+from local.leftovers import cloud_resources, cloud_settings, leftovers
 from local.progress import Progress
 from local.reap import ReapError
 from local.report import History, ReportError, build_report, problems
@@ -134,12 +134,14 @@ def _report(layout: Layout, stack: Stack, chain: Chain) -> dict[str, Any]:
     except ReportError as error:
         raise DemoError(str(error)) from error
     facts = stack.facts
+    settings = cloud_settings(facts["control_url"])
+    limits = {"link_mb_per_s": settings["link_mb_per_s"]}
     return build_report(
         history,
         chain,
         target=TARGET,
         machines=facts["machines"],
-        settings=facts["simulated"],
+        settings=facts["simulated"] | limits,
         left=leftovers(cloud_resources(facts["control_url"]), history.kept),
     )
 

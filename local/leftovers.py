@@ -23,10 +23,20 @@ class Kept:
 
 def cloud_resources(control_url: str) -> list[dict[str, Any]]:
     """Ask the local cloud for everything it holds."""
-    answer = httpx.get(f"{control_url}/state", timeout=30, trust_env=False)
-    answer.raise_for_status()
-    resources: list[dict[str, Any]] = answer.json()["resources"]
+    resources: list[dict[str, Any]] = _ask(f"{control_url}/state")["resources"]
     return resources
+
+
+def cloud_settings(control_url: str) -> dict[str, float]:
+    """Ask the local cloud for all its settings."""
+    return _ask(f"{control_url}/settings")
+
+
+def _ask(url: str) -> dict[str, Any]:
+    answer = httpx.get(url, timeout=30, trust_env=False)
+    answer.raise_for_status()
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 def leftovers(resources: Sequence[Mapping[str, Any]], kept: Kept) -> list[str]:

@@ -13,6 +13,7 @@ from local.progress import mib
 from local.report import middle
 
 _NONE = "-"
+RESOLUTION_S = 1.0  # both ends of both figures are whole seconds
 
 
 def results(report: Mapping[str, Any]) -> RenderableType:
@@ -55,11 +56,8 @@ def _facts(report: Mapping[str, Any]) -> list[Text]:
             proven == images and images > 0,
             f"{proven} of {images} images ({size}) proven by digest on the new node",
         ),
-        _line(
-            left == 0,
-            f"{left} paid resources left behind; kept by design: snapshot "
-            f"{report['snapshot_id']}, node pool {report['node_pool_id']}",
-        ),
+        _line(left == 0, f"{left} paid resources left behind; kept by design:"),
+        Text(f"  snapshot {report['snapshot_id']}, node pool {report['node_pool_id']}"),
     ]
 
 
@@ -86,7 +84,12 @@ def _bytes(values: Sequence[int | None]) -> str:
 
 
 def _ratio(slow: float | None, fast: float | None) -> str:
-    return f"{slow / fast:.1f}x" if slow is not None and fast else _NONE
+    """Return how many times faster; a lower bound where whole seconds say no more."""
+    if slow is None or fast is None or slow <= fast:
+        return _NONE
+    if fast < RESOLUTION_S:
+        return f"> {slow / (fast + RESOLUTION_S):.0f}x"
+    return f"{slow / fast:.1f}x"
 
 
 def show_results(console: Console, report: Mapping[str, Any]) -> None:

@@ -241,6 +241,8 @@ def test_the_table_shows_medians_and_what_was_proven(store: Store) -> None:
     assert "10.0 s" in shown.get()
     assert "3.3x" in shown.get()
     assert "2 of 2 images" in shown.get()
+    # Whole seconds: 7.0 against 0.5 says no more than this.
+    assert "> 5x" in shown.get()
     assert "instance_boot_s = 1.0" in shown.get()
 
 
