@@ -11,7 +11,7 @@ unexport AIRFLOW_HOME
 export AIRFLOW__CORE__LOAD_EXAMPLES := False
 export ALIBABA_CLOUD_ECS_METADATA_DISABLED := true
 
-SHELL_FILES = $(shell git ls-files --cached --others --exclude-standard '*.sh') .ci/run
+SHELL_FILES = $(shell git ls-files --cached --others --exclude-standard '*.sh') .ci/run compose/make-env
 # Tests that need Linux as root; elsewhere they are left out, and that is said.
 ON_MACHINES := $(shell [ "$$(uname -s)" = Linux ] && [ "$$(id -u)" = 0 ] && echo yes)
 
