@@ -123,7 +123,7 @@ def members(group: Path) -> Iterator[int]:
             continue  # the group went while we read
 
 
-def kill(group: Path, patience_s: float = 20.0) -> int:
+def kill(group: Path, patience_s: float = 60.0) -> int:
     """End every process in a group and return how many were there.
 
     :raises MachineError: when one does not end, which only a process stuck in the kernel does.
@@ -140,7 +140,7 @@ def kill(group: Path, patience_s: float = 20.0) -> int:
     return len(ended)
 
 
-def remove(group: Path, patience_s: float = 10.0) -> None:
+def remove(group: Path, patience_s: float = 60.0) -> None:
     """Remove a group and all below it, deepest first.
 
     :raises MachineError: when the kernel still counts something in it after ``patience_s``.

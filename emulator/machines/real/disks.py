@@ -89,7 +89,7 @@ class DiskStore:
             unmount(point)
         for device in loops.under(self._image):
             try:
-                loops.detach(device, patience_s=5.0)
+                loops.detach(device, patience_s=20.0)
             except MachineError as error:
                 log.warning("%s: another process has a copy of the mount; it goes with it", error)
         self._image.unlink(missing_ok=True)

@@ -44,7 +44,7 @@ def mounted_under(folder: Path) -> list[Path]:
     return inside[::-1]
 
 
-def unmount(point: Path, patience_s: float = 10.0) -> None:
+def unmount(point: Path, patience_s: float = 60.0) -> None:
     """Unmount, again while the kernel still winds up what was running there.
 
     :raises MachineError: when something holds the file system for longer than ``patience_s``.

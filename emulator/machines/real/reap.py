@@ -18,7 +18,7 @@ from emulator.machines.real.processes import Identity, boot_id, signal_if, wait_
 log = logging.getLogger(__name__)
 
 STORE = "store"  # below the state folder
-END_S = 20.0
+END_S = 60.0
 
 
 def reap(state_dir: Path) -> list[str]:
