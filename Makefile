@@ -61,6 +61,8 @@ test-vm: setup-dev  ## The machine layer under cgroup v2, in a virtual machine
 
 docs: setup-dev  ## Write docs/reference anew from the code
 	$(BIN)/python docs/reference/generate.py
+	$(BIN)/python -m emulator.api_model
+	$(BIN)/python -m emulator.api_reference
 
 lock:  ## Compile requirements*.txt from requirements*.in
 	@local/venv.sh dev

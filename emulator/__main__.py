@@ -67,13 +67,18 @@ def main(arguments: list[str] | None = None) -> int:
 def reap(state_dir: Path) -> int:
     from emulator.machines.real.reap import reap  # noqa: PLC0415  # Linux only
 
-    for line in reap(state_dir) or ():
+    try:
+        removed = reap(state_dir)
+    except MachineError as exc:
+        print(f"not all could be removed: {exc}", file=sys.stderr)
+        return 1
+    for line in removed:
         print(line)
     return 0
 
 
 async def serve(options: Options) -> int:
-    """Run until a signal; return the exit code. A signal during the start is obeyed after it."""
+    """Run until a signal; return the exit code. A signal during the start ends it in order."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from emulator.machines.base import Machines
 from emulator.request_log import RequestLog
 from emulator.settings import Settings
 
+log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 KUBE_PORT = 6443  # inside the network of real machines
 KINDS = ("paper", "real")
@@ -64,14 +66,14 @@ class Emulator:
         asked = asked or asyncio.Event()
         state_dir = self.options.state_dir
         state_dir.mkdir(parents=True, exist_ok=True)
+        front = bound(self.options.port)  # first: a taken port is known before machines are made
+        self._undo.callback(front.close)
         machines, kube = await self._open_machines()
         self.cloud = Cloud(self.options.settings, self._clock, machines)
         self.cloud.on_release.append(scaling.instance_gone)
         url, node_url = await self._serve_kube(kube, machines)
         # Undone before Kubernetes is: agents that still run would only wait for its answers.
         self._undo.push_async_callback(self.cloud.close)
-        front = listening(self.options.port)
-        self._undo.callback(front.close)
         cluster = seed.add_cluster(self.cloud, kube, url, node_url)
         key_file = state_dir / f"{seed.KEY_PAIR}.pem"
         pool_id = ""
@@ -114,7 +116,7 @@ class Emulator:
 
     async def _serve_kube(self, kube: KubeCluster, machines: Machines) -> tuple[str, str]:
         """Serve Kubernetes here and to machines; return both addresses."""
-        here = listening(0)
+        here = bound(0)
         sockets = [here]
         url = f"https://{LOOPBACK}:{here.getsockname()[1]}"
         node_url = url
@@ -137,19 +139,24 @@ class Emulator:
         )
         server = FrontServer(config)
         self._run(server.serve(sockets=[front]), lambda: setattr(server, "should_exit", True))
-        while not server.started:
+        while not server.started and not self.ended.is_set():
             await asyncio.sleep(0.01)
 
     def _run(self, serving: Coroutine[Any, Any, None], stop: Callable[[], None]) -> None:
         """Serve in the background; when it ends by itself, so does the emulator."""
         task = asyncio.ensure_future(serving)
-        task.add_done_callback(lambda _: self.ended.set())
+        task.add_done_callback(self._end_of_server)
 
         async def end() -> None:
             stop()
             await asyncio.wait([task])
 
         self._undo.push_async_callback(end)
+
+    def _end_of_server(self, task: asyncio.Future[Any]) -> None:
+        self.ended.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a server of the local cloud ended: %s", error, exc_info=error)
 
     def _describe(
         self, front: socket.socket, kube: KubeCluster, pool_id: str, key_file: Path
@@ -197,8 +204,8 @@ async def finished(work: asyncio.Future[Any], asked: asyncio.Event) -> bool:
     return False
 
 
-def listening(port: int) -> socket.socket:
-    """Return a socket that listens on loopback.
+def bound(port: int) -> socket.socket:
+    """Return a socket that has a port on loopback; its server will listen on it.
 
     :raises OSError: when the port is taken.
     """
@@ -206,7 +213,6 @@ def listening(port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
-        listener.listen(128)
     except OSError as exc:
         listener.close()
         raise OSError(exc.errno, f"port {port} on {LOOPBACK}: {exc.strerror}") from exc
