@@ -105,7 +105,9 @@ def roll_out_node_pool() -> None:
 
     chain(canary, node, proof, pool, ready, record, way_back)
     chain(proof, delete_canary)
-    chain([way_back, delete_canary], WatchRunOperator(task_id="watch_run"))
+    chain(
+        [way_back, delete_canary], WatchRunOperator(task_id="watch_run", may_skip=["go_way_back"])
+    )
 
 
 roll_out_node_pool()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.providers.standard.triggers.external_task import DagStateTrigger
+from airflow.utils.state import DagRunState
 
 from ack_preload.domain.errors import ResourceFailedError
 from ack_preload.domain.tags import token
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 POLL_S = 5
-UNFINISHED = frozenset({"queued", "running", "restarting"})
+UNFINISHED = frozenset({DagRunState.QUEUED, DagRunState.RUNNING})
 
 
 class RunChildDagOperator(TriggerDagRunOperator):
@@ -52,7 +53,7 @@ class RunChildDagOperator(TriggerDagRunOperator):
         self.conf = {"target": self.target, "chain": ti.run_id}
         state = self._state_of_child(ti)
         self.log.info("%s of %s is %s", self.trigger_run_id, self.child, state or "new")
-        if state == "success":
+        if state is DagRunState.SUCCESS:
             return
         if state in UNFINISHED:
             self._await_child()
@@ -63,16 +64,16 @@ class RunChildDagOperator(TriggerDagRunOperator):
         """Fail when the child failed; it was retried on its own, so this is not."""
         _, states = event
         for run_id in states["run_ids"]:
-            if states.get(run_id) != "success":
+            if states.get(run_id) != DagRunState.SUCCESS:
                 raise ResourceFailedError(
                     f"run {run_id} of {self.child} is {states.get(run_id)}; see its log, mend the "
                     "cause, then clear this task: it runs the child again"
                 )
 
-    def _state_of_child(self, ti: Any) -> str | None:
+    def _state_of_child(self, ti: Any) -> DagRunState | None:
         if not ti.get_dr_count(self.trigger_dag_id, run_ids=[self.trigger_run_id]):
             return None
-        return str(ti.get_dagrun_state(self.trigger_dag_id, self.trigger_run_id))
+        return DagRunState(ti.get_dagrun_state(self.trigger_dag_id, self.trigger_run_id))
 
     def _await_child(self) -> None:
         self.defer(

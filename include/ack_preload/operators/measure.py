@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ack_preload.domain.comparison import BASELINE, PRELOADED
@@ -12,10 +11,10 @@ from ack_preload.domain.errors import InvalidInputError, ResourceFailedError, Wa
 from ack_preload.domain.tags import token
 from ack_preload.domain.waits import Verdict
 from ack_preload.domain.workload import workload_pod
-from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.history import open_store, run_of
 from ack_preload.hooks.kube import KubeHook
 from ack_preload.operators.base import CloudOperator, as_mapping
+from ack_preload.operators.node_pool import AckOperator
 from ack_preload.operators.sample import Sample
 from ack_preload.triggers.kube import UNREACHABLE
 
@@ -66,7 +65,7 @@ class PlanSamplesOperator(CloudOperator):
         ]
 
 
-class MeasureSampleOperator(CloudOperator):
+class MeasureSampleOperator(AckOperator):
     """Take one sample: one new node, its way to Ready, one workload Pod, and away with both.
 
     A node that does not get Ready in time is a result (``never_ready``), not an error: it is
@@ -86,10 +85,6 @@ class MeasureSampleOperator(CloudOperator):
         self.target = target
         self.sample = sample
 
-    @cached_property
-    def ack(self) -> AckHook:
-        return AckHook(self.conn_id)
-
     def execute(self, context: Context) -> None:
         """Check that the pool is empty and that Kubernetes answers, before a node is paid for."""
         self._read_fields()
@@ -100,7 +95,7 @@ class MeasureSampleOperator(CloudOperator):
             await kube.delete_pod(self.namespace, name)
 
         KubeHook.ask(self.conn_id, self.cluster_id, clean)
-        pool = self.ack.node_pool(self.cluster_id, self.pool_id)
+        pool = self.hook.node_pool(self.cluster_id, self.pool_id)
         if pool is None:
             raise ResourceFailedError(f"node pool {self.pool_id} is gone; run the DAG again")
         if pool.desired_size or pool.total_nodes:
@@ -115,7 +110,7 @@ class MeasureSampleOperator(CloudOperator):
 
     def _create_node(self, context: Context) -> NoReturn:
         began = datetime.now(UTC)
-        self.ack.set_desired_size(self.cluster_id, self.pool_id, 1)
+        self._ask_for_nodes(1)
         sample = Sample(self.arm, self.number, began=began, requested=datetime.now(UTC))
         self._keep(context, sample)
         self.log.info("%s node %s requested in %s", self.arm, self.number, self.pool_id)
@@ -199,7 +194,7 @@ class MeasureSampleOperator(CloudOperator):
         self._empty_pool("node_is_gone")
 
     def _empty_pool(self, method_name: str) -> NoReturn:
-        self.ack.set_desired_size(self.cluster_id, self.pool_id, 0)
+        self._ask_for_nodes(0)
         self.wait_for("nodes_gone", {**self._pool(), "count": 0}, method_name)
 
     def node_is_gone(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,6 +203,11 @@ class MeasureSampleOperator(CloudOperator):
         sample = self._kept(context).ended_at(datetime.now(UTC))
         self._record(context, sample)
         return sample.summary()
+
+    def _ask_for_nodes(self, count: int) -> None:
+        """Set the size of the pool; a busy one is waited for, and then the sample starts anew."""
+        pool = self.cluster_id, self.pool_id
+        self.change(*pool, lambda: self.hook.set_desired_size(*pool, count))
 
     # -- what the fields say, and the sample between two deferrals
 

@@ -62,7 +62,8 @@ class SweepLeftoversOperator(CloudOperator):
         dry = str(self.is_dry_run).lower() not in ("false", "0")
         problems: list[str] = []
         swept: dict[str, list[str]] = {}
-        for decision, delete in self._all(targets, now, problems):
+        # All looks come before the first delete, which changes what the next look would see.
+        for decision, delete in list(self._all(targets, now, problems)):
             if decision.doubtful:
                 problems.append(str(decision))
             if not decision.delete:

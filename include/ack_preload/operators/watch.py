@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -10,29 +11,34 @@ from airflow.sdk.exceptions import AirflowFailException
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-RED = frozenset({"failed", "upstream_failed", "removed"})
+RED = frozenset({"failed", "upstream_failed", "removed", "skipped"})
 
 
 class WatchRunOperator(BaseOperator):
-    """Fail when any task of the run failed. Put it after everything, and make it a teardown.
+    """Fail when any task of the run failed, or was skipped without being meant to.
 
-    Airflow judges a run by its last tasks. A run that a person marks failed skips what is left,
-    and would end *green* for lack of a failed last task; so would one whose failure is followed
-    by skips. A teardown runs in both cases, so this one is a teardown without a setup.
+    Put it after everything. Airflow judges a run by its last tasks, and a run that a person marks
+    failed skips what is left: it would end *green* for lack of a failed last task. A teardown runs
+    even then, so this is a teardown, one without a setup.
+
+    :param may_skip: ids of tasks that are skipped when all goes well.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, may_skip: Collection[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.may_skip = may_skip
         self.as_teardown(on_failure_fail_dagrun=True)
 
     def execute(self, context: Context) -> int:
         ti = context["ti"]
         found = ti.get_task_states(ti.dag_id, run_ids=[ti.run_id])
         states: dict[str, str | None] = found.get(ti.run_id) or {}
-        failed = sorted(name for name, state in states.items() if state in RED)
-        if failed:
+        red = {name: state for name, state in states.items() if state in RED}
+        for name in self.may_skip:
+            if red.get(name) == "skipped":
+                del red[name]
+        if red:
+            shown = ", ".join(f"{name} is {state}" for name, state in sorted(red.items()))
             # Not to be retried: the states that it looks at are final.
-            raise AirflowFailException(
-                f"{ti.run_id} has failed tasks: {', '.join(failed)}; clear the first of them"
-            )
+            raise AirflowFailException(f"{ti.run_id}: {shown}; clear the first of them")
         return len(states)
