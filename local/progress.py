@@ -88,6 +88,8 @@ class Progress:
     def _lines(self, chain: Chain) -> None:
         for stage in chain.stages:
             doing = activity(self.airflow_home, stage)
+            if not doing and stage.state in ("queued", "running"):
+                continue  # between two tasks
             text = f"{stage.dag_id}: {doing or stage.state}"
             # A pull says something new every second: its figures alone are no change.
             key = text.split(":")[1] if stage.state == "running" else stage.state
