@@ -121,7 +121,9 @@ class Emulator:
         url = f"https://{LOOPBACK}:{here.getsockname()[1]}"
         node_url = url
         if machines.kind == "real":
-            sockets.append(machines.listen(KUBE_PORT))
+            there = machines.listen(KUBE_PORT)
+            answer_at_once(there)
+            sockets.append(there)
             node_url = f"https://{machines.gateway_ip}:{KUBE_PORT}"
         self._run(kube.run(sockets), kube.stop)
         return url, node_url
@@ -204,6 +206,15 @@ async def finished(work: asyncio.Future[Any], asked: asyncio.Event) -> bool:
     return False
 
 
+def answer_at_once(listener: socket.socket) -> None:
+    """Send short answers without waiting for more to send; accepted sockets inherit it.
+
+    asyncio does so only for sockets that were made with the protocol's number, and head and body
+    of an answer are two writes: each call would take 40 ms, the time of a delayed ACK.
+    """
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def bound(port: int) -> socket.socket:
     """Return a socket that has a port on loopback; its server will listen on it.
 
@@ -212,6 +223,7 @@ def bound(port: int) -> socket.socket:
     listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        answer_at_once(listener)
         listener.bind((LOOPBACK, port))
     except OSError as exc:
         listener.close()

@@ -176,7 +176,13 @@ async def remove_one(cloud: Cloud, cluster: Cluster, node: PoolNode) -> None:
     instance = cloud.instances.get(node.instance_id)
     if instance is not None and not instance.is_being_released:
         await lifecycle.release(cloud, instance)
+    while instance is not None and instance.is_being_released and is_known(cloud, instance):
+        await cloud.clock.sleep(LOOK_EVERY_S)  # someone else's release is under way
     forget_node(cluster, node)  # its agent may have written once more before it was cut off
+
+
+def is_known(cloud: Cloud, instance: Instance) -> bool:
+    return instance.instance_id in cloud.instances
 
 
 def forget_node(cluster: Cluster, node: PoolNode) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import replace
 from pathlib import Path
@@ -426,3 +427,17 @@ async def test_an_instance_boots_once_the_task_has_begun(world: World) -> None:
 async def test_an_empty_parameter_counts_as_absent(world: World) -> None:
     pool_id = await world.pool(desired_size=1)
     assert len(world.nodes(pool_id, pageNumber="", state="")) == 1
+
+
+async def test_a_node_that_ecs_is_releasing_already_is_waited_for(world: World) -> None:
+    pool_id = await world.pool(desired_size=1)
+    (node,) = world.nodes(pool_id)
+    world.machines.held["destroy"] = held = asyncio.Event()
+    world.ecs("DeleteInstance", InstanceId=node["instance_id"], Force="True")
+    task = world.modify(pool_id, desired_size=0)
+    await world.settle()
+    assert world.task(task["task_id"])["state"] == "running"
+    held.set()
+    await world.settle()
+    assert world.task(task["task_id"])["state"] == "success"
+    assert world.nodes(pool_id) == []

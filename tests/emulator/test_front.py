@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ import pytest
 import requests
 
 from emulator.app import Handle
+from emulator.lifetime import bound
 from tests.emulator.signer import call
 from tests.emulator.world import PUBLIC_KEY
 
@@ -153,3 +155,8 @@ def test_the_control_route_says_what_is_simulated(quiet_cloud: Handle) -> None:
     assert "paper_image_s" in simulated
     settings = requests.get(f"{base}/settings", timeout=5).json()
     assert settings["max_node_pools"] == 20
+
+
+def test_sockets_send_short_answers_at_once() -> None:
+    with bound(0) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
