@@ -1,0 +1,111 @@
+"""The watcher's verdict on a run, and what a parent does with a child that exists."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, DagRunTriggerException, TaskDeferred
+from airflow.utils.state import DagRunState
+
+from ack_preload.domain.errors import ResourceFailedError
+from ack_preload.operators.children import RunChildDagOperator, child_run_id
+from ack_preload.operators.watch import WatchRunOperator
+
+
+def run_with(**states: str | None) -> Any:
+    """Return the context of a task in a run whose tasks have these states."""
+
+    class Task(SimpleNamespace):
+        def get_task_states(self, dag_id: str, run_ids: list[str]) -> dict[str, Any]:
+            assert (dag_id, run_ids) == ("d", ["r"])
+            return {"r": states}
+
+    return {"ti": Task(dag_id="d", run_id="r")}
+
+
+def test_a_run_without_a_failure_is_good() -> None:
+    assert WatchRunOperator(task_id="w").execute(run_with(a="success", w="running")) == 2
+
+
+@pytest.mark.parametrize("state", ["failed", "upstream_failed", "skipped", "removed"])
+def test_a_task_that_did_not_do_its_work_makes_the_run_red(state: str) -> None:
+    with pytest.raises(AirflowFailException, match=f"r: b is {state}; clear"):
+        WatchRunOperator(task_id="w").execute(run_with(a="success", b=state))
+
+
+def test_a_skip_that_is_meant_is_no_failure() -> None:
+    watch = WatchRunOperator(task_id="w", may_skip=["way_back"])
+    assert watch.execute(run_with(a="success", way_back="skipped")) == 2
+    with pytest.raises(AirflowFailException, match="way_back is failed"):
+        watch.execute(run_with(way_back="failed"))
+
+
+def parent(state: DagRunState | None, *, paused: bool = False) -> Any:
+    """Return the context of a parent whose child has this state; ``None`` for no child yet."""
+
+    class Task(SimpleNamespace):
+        def get_dr_count(self, dag_id: str, run_ids: list[str]) -> int:
+            return int(state is not None)
+
+        def get_dagrun_state(self, dag_id: str, run_id: str) -> DagRunState | None:
+            return state
+
+        def get_dag(self, dag_id: str) -> Any:
+            return SimpleNamespace(is_paused=paused)
+
+    return {"ti": Task(dag_id="nightly_preload", run_id="night")}
+
+
+def operator() -> RunChildDagOperator:
+    return RunChildDagOperator(task_id="c", child="build_preloaded_disk", target="demo")
+
+
+def test_a_new_child_is_started_with_the_target_and_the_chain() -> None:
+    with pytest.raises(DagRunTriggerException) as started:
+        operator().execute(parent(None))
+    assert started.value.dag_run_id == child_run_id("night", "demo")
+    assert started.value.conf == {"target": "demo", "chain": "night"}
+    assert started.value.reset_dag_run is False
+
+
+def test_a_child_that_succeeded_is_taken_as_it_is() -> None:
+    operator().execute(parent(DagRunState.SUCCESS))
+
+
+@pytest.mark.parametrize("state", [DagRunState.QUEUED, DagRunState.RUNNING])
+def test_a_child_that_runs_is_waited_for(state: DagRunState) -> None:
+    with pytest.raises(TaskDeferred) as waiting:
+        operator().execute(parent(state))
+    assert waiting.value.trigger.run_ids == [child_run_id("night", "demo")]
+
+
+def test_a_child_that_failed_runs_again() -> None:
+    with pytest.raises(DagRunTriggerException) as started:
+        operator().execute(parent(DagRunState.FAILED))
+    assert started.value.reset_dag_run is True
+
+
+def test_a_paused_child_is_told_instead_of_waited_for() -> None:
+    with pytest.raises(Exception, match="build_preloaded_disk is paused"):
+        operator().execute(parent(None, paused=True))
+
+
+def test_a_child_that_fails_names_its_run_and_the_mend() -> None:
+    run_id = child_run_id("night", "demo")
+    event = ("path", {"run_ids": [run_id], run_id: "failed"})
+    with pytest.raises(
+        ResourceFailedError, match=f"run {run_id} of build_preloaded_disk is failed"
+    ):
+        operator().execute_complete(parent(None), event)
+
+
+def test_a_child_that_ends_well_is_enough() -> None:
+    run_id = child_run_id("night", "demo")
+    operator().execute_complete(parent(None), ("path", {"run_ids": [run_id], run_id: "success"}))
+
+
+def test_targets_and_nights_have_children_of_their_own() -> None:
+    names = {child_run_id(night, target) for night in ("a", "b") for target in ("x", "y")}
+    assert len(names) == 4
