@@ -149,6 +149,7 @@ def test_a_later_run_changes_the_pool_and_remembers_the_way_back(
     first = perform(apply(cloud, snapshots[0]), EARLIER)
     second = perform(apply(cloud, snapshots[1]), LATER)
     assert second == {
+        "cluster_id": cloud.facts["cluster_id"],
         "node_pool_id": first["node_pool_id"],
         "created": False,
         "previous_snapshot_id": snapshots[0],

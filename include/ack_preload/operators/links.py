@@ -17,7 +17,6 @@ from ack_preload.hooks.account import DEFAULT_CONN_ID, Account
 from ack_preload.operators.build_instance import RunBuildInstanceOperator
 from ack_preload.operators.node_pool import ApplyNodePoolOperator
 from ack_preload.operators.record import RecordSnapshotOperator
-from ack_preload.operators.rollout import RecordRolloutOperator
 from ack_preload.operators.snapshot import CreateSnapshotOperator
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class ConsoleLink(BaseOperatorLink):
         if not values.get(self.key):
             return ""
         region = _region(getattr(operator, "conn_id", None) or DEFAULT_CONN_ID)
-        return self.page.format_map({"region": region, "cluster_id": "", **values})
+        return self.page.format_map({"region": region, **values})
 
 
 class InstanceLink(ConsoleLink):
@@ -68,7 +67,7 @@ class SnapshotLink(ConsoleLink):
 
 class NodePoolLink(ConsoleLink):
     name = "Node pool in the ACK console"
-    operators: ClassVar = [ApplyNodePoolOperator, RecordRolloutOperator]
+    operators: ClassVar = [ApplyNodePoolOperator]
     key = "node_pool_id"
     page = ACK + "/#/k8s/cluster/{cluster_id}/v2/nodepool/{node_pool_id}/detail"
 

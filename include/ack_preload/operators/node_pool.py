@@ -82,8 +82,9 @@ class AckOperator(CloudOperator):
 class ApplyNodePoolOperator(AckOperator):
     """Make a node pool whose last data disk is from a snapshot, or change one to it.
 
-    Returns ``node_pool_id``, ``created`` (by this run) and ``previous_snapshot_id`` (of a pool
-    that an earlier run made; "" for none), once the pool is active.
+    Returns ``cluster_id``, ``node_pool_id``, ``created`` (by this run) and
+    ``previous_snapshot_id`` (of a pool that an earlier run made; "" for none), once the pool is
+    active.
 
     :param target: the target as a mapping, or its JSON.
     :param snapshot_id: empty for a baseline pool with a blank disk.
@@ -220,7 +221,7 @@ class ApplyNodePoolOperator(AckOperator):
         tags = found.tags if found else {}
         run = self.run_tag(context)
         return {
-            "node_pool_id": pool["node_pool_id"],
+            **pool,
             "created": is_of_run(tags, run),
             "previous_snapshot_id": tags.get(PREVIOUS_KEY, "")
             if tags.get(APPLIED_KEY) == run
