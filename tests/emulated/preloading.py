@@ -8,11 +8,17 @@ from typing import Any
 
 import pytest
 from airflow.providers.ssh.hooks.ssh import SSHHook
+from airflow.sdk import BaseHook
 
+from ack_preload.hooks.account import Account
+from ack_preload.hooks.node_ssh import Host, NodeSshHook
 from ack_preload.operators import preload_disk as disk
 from ack_preload.operators.build_instance import RunBuildInstanceOperator, StopInstanceOperator
 from ack_preload.operators.image_list import ExportImageListOperator
 from ack_preload.operators.key_pair import ImportKeyPairOperator
+from ack_preload.operators.node_pool import ApplyNodePoolOperator, ScaleNodePoolOperator
+from ack_preload.operators.prove_images import ProveImagesOperator
+from ack_preload.operators.snapshot import CreateSnapshotOperator
 from emulator.app import Handle
 from tests.emulated.driving import connection, context, perform, target
 
@@ -54,63 +60,126 @@ def export(cloud: Handle, **changes: Any) -> dict[str, Any]:
 
 
 class Build:
-    """One build on the local cloud, as far as a test takes it."""
+    """One build on the local cloud, as far as a test takes it.
 
-    def __init__(self, cloud: Handle) -> None:
+    :param run: tells builds on one local cloud apart.
+    """
+
+    def __init__(self, cloud: Handle, run: str = "manual__1") -> None:
         self.cloud = cloud
+        self.run = run
         self.lock_digest = export(cloud)["lock_digest"]
-        key_pair = perform(
-            ImportKeyPairOperator(
-                task_id="key", key_pair_name="ack-preload-test", target=target(cloud)
-            )
+        key_pair = self._perform(
+            ImportKeyPairOperator(task_id="key", key_pair_name=f"key-{run}", target=target(cloud))
         )
-        self.instance = perform(
+        self.instance = self._perform(
             RunBuildInstanceOperator(task_id="run", target=target(cloud), key_pair_name=key_pair)
         )
         self.machine = {"address": self.instance["private_ip"]}
+
+    def _perform(self, operator: Any) -> Any:
+        return perform(operator, context(run_id=self.run, task_id=operator.task_id))
 
     @property
     def paper(self) -> Any:
         """The paper machine behind the build instance."""
         return self.cloud.cloud.machines._machines[self.instance["instance_id"]]  # type: ignore[attr-defined]  # paper's own
 
-    def preparing(self) -> disk.PrepareDiskOperator:
-        serial = self.instance["disk_serial"]
-        return disk.PrepareDiskOperator(task_id="prepare", disk_serial=serial, **self.machine)
+    def shell(self, command: str) -> str:
+        """Run a command on the build instance, as somebody who tampers with it."""
+        host = Host(self.machine["address"], "build_preloaded_disk", self.run)
+        pinned = Host(**{**host.as_dict(), "host_key": self.machine["host_key"]})
+        account = Account.get()
+        connection = BaseHook.get_connection(account.ssh_conn_id)
+        with NodeSshHook(pinned)._ssh_hook(account, connection).get_conn() as client:
+            _, output, _ = client.exec_command(command)
+            said: str = output.read().decode()
+        return said
 
     def prepare(self) -> dict[str, Any]:
-        made: dict[str, Any] = perform(self.preparing())
+        serial = self.instance["disk_serial"]
+        made: dict[str, Any] = self._perform(
+            disk.PrepareDiskOperator(task_id="prepare", disk_serial=serial, **self.machine)
+        )
         self.machine["host_key"] = made["host_key"]
         return made
 
     def install(self, version: str = "1.6.20") -> dict[str, Any]:
-        made: dict[str, Any] = perform(
+        made: dict[str, Any] = self._perform(
             disk.InstallRuntimeOperator(task_id="install", version=version, **self.machine)
         )
         return made
 
-    def pulling(self, **changes: Any) -> disk.PullImagesOperator:
-        wanted = {"lock_digest": self.lock_digest, **self.machine, **changes}
-        return disk.PullImagesOperator(task_id="pull", **wanted)
+    def pulling(self) -> disk.PullImagesOperator:
+        return disk.PullImagesOperator(task_id="task", lock_digest=self.lock_digest, **self.machine)
+
+    def pull(self) -> dict[str, Any]:
+        made: dict[str, Any] = self._perform(self.pulling())
+        return made
 
     def add_package(self, version: str = "1.32.1-aliyun.1") -> dict[str, Any]:
-        made: dict[str, Any] = perform(
+        made: dict[str, Any] = self._perform(
             disk.KubeletPackageOperator(
                 task_id="package", version=version, lock_digest=self.lock_digest, **self.machine
             )
         )
         return made
 
-    def seal(self, **changes: Any) -> dict[str, Any]:
-        wanted = {"lock_digest": self.lock_digest, **self.machine, **changes}
-        made: dict[str, Any] = perform(
-            disk.SealDiskOperator(task_id="seal", **wanted), context(task_id="seal")
+    def seal(self) -> dict[str, Any]:
+        made: dict[str, Any] = self._perform(
+            disk.SealDiskOperator(task_id="seal", lock_digest=self.lock_digest, **self.machine)
         )
         return made
 
     def stop(self) -> None:
         instance_id = self.instance["instance_id"]
-        perform(StopInstanceOperator(task_id="stop", instance_id=instance_id))
+        self._perform(StopInstanceOperator(task_id="stop", instance_id=instance_id))
+
+    def snapshot(self) -> str:
+        made: str = self._perform(
+            CreateSnapshotOperator(
+                task_id="snapshot",
+                disk_id=self.instance["disk_id"],
+                snapshot_name="preloaded",
+                lineage={},
+                target=target(self.cloud),
+            )
+        )
+        return made
+
+    def node_from(self, snapshot_id: str) -> dict[str, Any]:
+        """Return a Ready node of a new pool whose last data disk is from the snapshot."""
+        pool = self._perform(
+            ApplyNodePoolOperator(
+                task_id="pool",
+                target=target(self.cloud, key_pair="demo-nodes"),
+                pool_name="canary",
+                snapshot_id=snapshot_id,
+                purpose="canary",
+            )
+        )
+        scaled = self._perform(
+            ScaleNodePoolOperator(
+                task_id="scale",
+                cluster_id=self.cloud.facts["cluster_id"],
+                node_pool_id=pool["node_pool_id"],
+                desired_size=1,
+            )
+        )
+        (node,) = scaled["nodes"]
+        made: dict[str, Any] = node
+        return made
+
+    def prove(self, node: dict[str, Any]) -> int:
+        operator = ProveImagesOperator(task_id="prove", nodes=[node], lock_digest=self.lock_digest)
+        return int(self._perform(operator)["images_verified"])
+
+    def pulls_of(self, node: dict[str, Any]) -> list[str]:
+        """Return the messages of all pulls on a node."""
+        store = self.cloud.cloud.clusters[self.cloud.facts["cluster_id"]].kube.store
+        events = store.list("events")
+        said = [e["message"] for e in events if e["source"].get("host") == node["node_name"]]
+        return [message for message in said if message.startswith("Successfully pulled")]
 
 
 def on_node(address: str, script: str) -> str:

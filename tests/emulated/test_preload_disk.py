@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ack_preload.domain.errors import RemoteJobError, ResourceFailedError
 from ack_preload.hooks.history import open_store
 from ack_preload.operators import preload_disk as disk
-from ack_preload.operators.node_pool import ApplyNodePoolOperator, ScaleNodePoolOperator
-from ack_preload.operators.prove_images import ProveImagesOperator
-from ack_preload.operators.snapshot import CreateSnapshotOperator
 from emulator.app import Handle
-from tests.emulated.driving import context, deferred_by, fired, perform, target
+from tests.emulated.driving import context, deferred_by, fired, perform
 from tests.emulated.preloading import Build, connect, workload
 
 pytestmark = pytest.mark.slow  # every step is a few SSH connections
@@ -30,21 +26,13 @@ def blobs(build: Build) -> list[Path]:
     return sorted(build.paper.root.path.glob("var/lib/containerd/*content*/blobs/sha256/*"))
 
 
-def sealed(build: Build) -> dict[str, Any]:
-    build.prepare()
-    build.install()
-    perform(build.pulling())
-    build.add_package()
-    return build.seal()
-
-
 def test_a_disk_is_prepared_filled_and_sealed(build: Build) -> None:
     prepared = build.prepare()
     assert prepared["device"] == "/dev/vdb"
     assert prepared["filesystem"] == "made"
     assert prepared["host_key"] == build.paper.ssh.host_key
     assert build.install() == {"version": "1.6.20", "installed": True}
-    assert perform(build.pulling())["images"] == 10
+    assert build.pull()["images"] == 10
     assert build.add_package()["files"] == 3
     assert build.seal()["images"] == 10
     assert build.paper.root.mounts() == []
@@ -52,44 +40,15 @@ def test_a_disk_is_prepared_filled_and_sealed(build: Build) -> None:
 
 
 def test_a_node_from_the_snapshot_holds_every_image_by_digest(build: Build) -> None:
-    sealed(build)
+    build.prepare()
+    build.install()
+    build.pull()
+    build.add_package()
+    build.seal()
     build.stop()
-    snapshot_id = perform(
-        CreateSnapshotOperator(
-            task_id="snapshot",
-            disk_id=build.instance["disk_id"],
-            snapshot_name="preloaded",
-            lineage={},
-            target=target(build.cloud),
-        )
-    )
-    pool = perform(
-        ApplyNodePoolOperator(
-            task_id="pool",
-            target=target(build.cloud, key_pair="demo-nodes"),
-            pool_name="canary",
-            snapshot_id=snapshot_id,
-            purpose="canary",
-        )
-    )
-    cluster_id = build.cloud.facts["cluster_id"]
-    scaled = perform(
-        ScaleNodePoolOperator(
-            task_id="scale",
-            cluster_id=cluster_id,
-            node_pool_id=pool["node_pool_id"],
-            desired_size=1,
-        )
-    )
-    prove = ProveImagesOperator(
-        task_id="prove", nodes=scaled["nodes"], lock_digest=build.lock_digest
-    )
-    assert perform(prove)["images_verified"] == 10
-    store = build.cloud.cloud.clusters[cluster_id].kube.store
-    node = scaled["nodes"][0]["node_name"]
-    events = store.list("events")
-    pulled = [e["message"] for e in events if e["source"].get("host") == node]
-    assert not [message for message in pulled if message.startswith("Successfully pulled")]
+    node = build.node_from(build.snapshot())
+    assert build.prove(node) == 10
+    assert build.pulls_of(node) == []
 
 
 def test_a_second_try_waits_for_the_job_of_the_first(build: Build) -> None:
@@ -136,7 +95,7 @@ def test_another_version_of_containerd_is_refused(build: Build) -> None:
 def test_a_flipped_byte_is_found_before_the_snapshot(build: Build) -> None:
     build.prepare()
     build.install()
-    perform(build.pulling())
+    build.pull()
     victim = blobs(build)[0]
     victim.write_bytes(b"X" + victim.read_bytes()[1:])
     with pytest.raises(ResourceFailedError, match=f"damaged content: {victim.name}"):

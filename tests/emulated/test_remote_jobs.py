@@ -111,7 +111,7 @@ def test_the_trigger_refuses_another_host_key_too(build: Build) -> None:
 
 def test_without_the_host_key_nothing_is_sent(build: Build) -> None:
     build.machine["host_key"] = ""
-    with pytest.raises(InvalidInputError, match="host_key of .* is empty"):
+    with pytest.raises(InvalidInputError, match=r"host_key of .* is empty"):
         build.pulling().execute(context())
 
 
