@@ -35,16 +35,17 @@ class NodeLab:
         self, name: str, *disk_ids: str, version: str = VERSION, **changes: object
     ) -> Machine:
         """Boot a node on disks that exist, and return when its cloud-init has finished."""
+        node_name = self.name_of(name)
         node = NodeJoin(
             cluster_id=self.cluster.cluster_id,
             node_pool_id="np-1",
             instance_id=name,
-            node_name=f"node-{name}",
+            node_name=node_name,
             kubernetes_version=version,
             runtime_version=self.lab.machines.runtime_version(),
             api_server=f"https://{self.lab.machines.gateway_ip}:{KUBE_PORT}",
             ca_pem=self.cluster.pki.ca_pem,
-            token=self.cluster.node_token(f"node-{name}"),
+            token=self.cluster.node_token(node_name),
             system_images=self.lab.machines.system_images(),
             packages_url=self.lab.machines.packages_url,
             kubelet_registration_s=0.0,
@@ -54,6 +55,10 @@ class NodeLab:
         await machine.start()
         await self.lab.run(name, FINISHED)
         return machine
+
+    def name_of(self, machine_id: str) -> str:
+        """Return a node's name, which on ACK holds its address."""
+        return f"cn-hangzhou.{self.lab.machines.reserve_ip(machine_id)}"
 
     def node_names(self) -> list[str]:
         return [node["metadata"]["name"] for node in self.cluster.store.list("nodes")]
@@ -92,7 +97,7 @@ async def test_a_node_formats_its_blank_disk_downloads_and_joins(nodes: NodeLab)
         "cloud-init: running ACK init"
     )
     assert await nodes.lab.run("i-1", "cat /root/after") == "active\n"
-    assert nodes.node_names() == ["node-i-1"]
+    assert nodes.node_names() == [nodes.name_of("i-1")]
     assert nodes.pulled_by("i-1") > 0
 
 
@@ -111,7 +116,7 @@ async def test_a_node_on_a_disk_from_a_snapshot_downloads_nothing(nodes: NodeLab
     assert "kubelet package found at /var/lib/container/ack/kubernetes" in log
     assert "downloaded" not in log
     assert nodes.pulled_by("i-2") == 0
-    assert "node-i-2" in nodes.node_names()
+    assert nodes.name_of("i-2") in nodes.node_names()
 
 
 async def test_a_kubelet_package_of_another_version_is_not_used(nodes: NodeLab) -> None:
