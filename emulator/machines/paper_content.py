@@ -30,6 +30,7 @@ MEDIA = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_MEDIA = "application/vnd.docker.container.image.v1+json"
 LAYER_MEDIA = "application/vnd.docker.image.rootfs.diff.tar"
 MIB = 2**20
+POLL_S = 0.05  # how long the server may take to notice that it is told to stop
 PAUSE_BYTES = 300_000
 # Rough share that compression leaves, by kind of content: see the layers of the catalogue.
 SOURCE, LIBRARY, WEIGHTS = 0.33, 0.5, 1.0
@@ -129,7 +130,9 @@ class ContentServer:
                 return registry_answer(catalogue, path)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="paper-content")
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(POLL_S,), name="paper-content"
+        )
         self._thread.start()
         return f"127.0.0.1:{self._server.server_port}"
 

@@ -19,7 +19,7 @@ import urllib.request
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from ack_preload.domain.errors import CloudUnavailableError, InvalidInputError, UnclearReplyError
 from ack_preload.domain.images import DIGEST, ImageReference
@@ -54,12 +54,24 @@ def resolve(name: ImageReference, platform: str) -> Resolved:
     """
     registry = _Registry(name)
     body, digest = registry.manifest(name.digest or name.tag or "latest")
-    found = json.loads(body)
+    found = _read(name, body)
     if found.get("mediaType") in INDEXES or "manifests" in found:
         chosen = _for_platform(name, found, platform)
-        found = json.loads(registry.manifest(chosen)[0])
+        found = _read(name, registry.manifest(chosen)[0])
     parts = [found.get("config") or {}, *(found.get("layers") or [])]
     return Resolved(digest, sum(int(part.get("size") or 0) for part in parts))
+
+
+def _read(name: ImageReference, body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidInputError(
+            f"registry {name.host} answers {name.tagged} with no manifest; is it a registry?"
+        )
+    return found
 
 
 def _for_platform(name: ImageReference, index: dict[str, Any], platform: str) -> str:
@@ -127,13 +139,18 @@ class _Registry:
     def _anonymous_token(self, challenge: str) -> str:
         asked = dict(CHALLENGE.findall(challenge))
         realm = asked.pop("realm", "")
-        if not challenge.startswith("Bearer ") or not realm.startswith("https://"):
+        if not challenge.startswith("Bearer ") or not _may_be_asked(realm):
             raise InvalidInputError(
                 f"registry {self._name.host} wants a login for {self._name.tagged}; write the "
                 "image with its digest (…@sha256:…) in the target"
             )
-        with self._opener.open(f"{realm}?{urlencode(asked)}", timeout=TIMEOUT_S) as answer:
-            found = json.loads(answer.read(MAX_MANIFEST))
+        try:
+            with self._opener.open(f"{realm}?{urlencode(asked)}", timeout=TIMEOUT_S) as answer:
+                found = json.loads(answer.read(MAX_MANIFEST))
+        except (OSError, ValueError) as exc:
+            raise UnclearReplyError(
+                f"token server {realm} of registry {self._name.host} gives no token: {exc}"
+            ) from exc
         return str(found.get("token") or found.get("access_token") or "")
 
     def _refusal(self, exc: urllib.error.HTTPError) -> Exception:
@@ -154,6 +171,12 @@ def _is_private(host: str) -> bool:
         return ip_address(address).is_private
     except ValueError:
         return address == "localhost"
+
+
+def _may_be_asked(realm: str) -> bool:
+    """Tell whether a token server is asked: over HTTPS, or in the clear on this side only."""
+    parts = urlsplit(realm)
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_private(parts.netloc))
 
 
 def _speaks_no_tls(exc: BaseException) -> bool:
