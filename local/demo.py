@@ -134,8 +134,9 @@ def _report(layout: Layout, stack: Stack, chain: Chain) -> dict[str, Any]:
     except ReportError as error:
         raise DemoError(str(error)) from error
     facts = stack.facts
-    settings = cloud_settings(facts["control_url"])
-    limits = {"link_mb_per_s": settings["link_mb_per_s"]}
+    limits = {}
+    if facts["machines"] == "real":
+        limits = {"link_mb_per_s": cloud_settings(facts["control_url"])["link_mb_per_s"]}
     return build_report(
         history,
         chain,
