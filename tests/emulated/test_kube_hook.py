@@ -13,9 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
-from ack_preload.domain.errors import CloudError, InvalidInputError, UnclearReplyError
+from ack_preload.domain.errors import (
+    CloudError,
+    CloudUnavailableError,
+    InvalidInputError,
+    NotFoundError,
+    ThrottledError,
+    UnclearReplyError,
+)
 from ack_preload.domain.workload import NODE_POOL_LABEL, TEMPORARY_TAINT, workload_pod
-from ack_preload.hooks.kube import KubeHook, NodeView
+from ack_preload.hooks.kube import KubeHook, NodeView, read_answer
 from ack_preload.hooks.kubeconfig import ClusterAccess
 from ack_preload.triggers.kube import observe_pod
 from emulator.clock import Clock
@@ -159,6 +166,29 @@ async def test_a_server_that_is_away_is_named(kube: Running) -> None:
     async with KubeHook.connect(access, "c1") as hook:
         with pytest.raises(UnclearReplyError, match=f"cluster c1 at {url} gives no answer"):
             await hook.version()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        pytest.param(429, ThrottledError, id="throttled"),
+        pytest.param(503, CloudUnavailableError, id="busy"),
+        pytest.param(404, NotFoundError, id="absent"),
+        pytest.param(403, CloudError, id="refused"),
+    ],
+)
+def test_what_the_server_refuses_becomes_an_error_of_ours(
+    status: int, kind: type[CloudError]
+) -> None:
+    with pytest.raises(CloudError, match="GET /x: ") as caught:
+        read_answer(status, "<html>", "GET /x")
+    assert type(caught.value) is kind
+    assert caught.value.code == f"HTTP{status}"
+
+
+@pytest.mark.parametrize("text", ["[1]", "", "nonsense"])
+def test_an_answer_that_is_no_object_is_empty(text: str) -> None:
+    assert read_answer(200, text, "GET /x") == {}
 
 
 async def test_neither_key_nor_token_shows_in_the_text_of_an_access(kube: Running) -> None:

@@ -9,13 +9,19 @@ from typing import Any
 
 import pytest
 
-from ack_preload.domain.errors import InvalidInputError, ResourceFailedError, UnclearReplyError
+from ack_preload.domain.errors import (
+    CloudError,
+    InvalidInputError,
+    ResourceFailedError,
+    UnclearReplyError,
+    WaitTimeoutError,
+)
 from ack_preload.hooks.history import open_store
 from ack_preload.operators.compare import CompareOperator
 from ack_preload.operators.measure import PlanSamplesOperator
 from ack_preload.store import Run, SampleRecord
 from emulator.app import Handle
-from tests.emulated.driving import deferred_by, perform
+from tests.emulated.driving import deferred_by, fired, perform
 from tests.emulated.measuring import make_pool, measured, measuring, sample
 
 RUN = Run("measure_ready_latency", "manual__1")
@@ -140,6 +146,29 @@ def test_an_unreachable_kubernetes_is_told_before_a_node_is_paid_for(cloud: Hand
     with pytest.raises(UnclearReplyError, match="gives no answer"):
         perform(sample(cloud, pool_id), measuring())
     assert nodes(cloud, pool_id) == 0
+
+
+def test_a_kubernetes_that_falls_silent_is_an_error_and_not_a_slow_node(cloud: Handle) -> None:
+    pool_id, task = make_pool(cloud), measuring()
+    operator = sample(cloud, pool_id, ready_within_s=1)
+    waiting = deferred_by(operator, task)
+    cluster = cloud.cloud.clusters[cloud.facts["cluster_id"]]
+    cluster.kube_url = cluster.node_kube_url = "https://127.0.0.1:1"
+    event = fired(waiting)
+    assert event["state"] == "unreachable"
+    with pytest.raises(WaitTimeoutError, match=r"is unknown at the deadline: .* gives no answer"):
+        operator.node_is_ready(task, event)
+    assert open_store().samples(RUN) == []
+
+
+def test_a_question_that_ack_refuses_is_an_error(cloud: Handle) -> None:
+    pool_id, task = make_pool(cloud), measuring()
+    operator = sample(cloud, pool_id)
+    deferred_by(operator, task)
+    refused = {"code": "Forbidden.RAM", "message": "no", "request_id": "R-1"}
+    event = {"verdict": "refused", "state": "Forbidden.RAM", "id": pool_id, "detail": refused}
+    with pytest.raises(CloudError, match=r"Forbidden\.RAM"):
+        operator.node_is_ready(task, event)
 
 
 def test_a_pool_that_is_gone_is_told(cloud: Handle) -> None:

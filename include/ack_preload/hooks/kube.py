@@ -209,14 +209,18 @@ class KubeHook:
                 f"Kubernetes API of cluster {self.cluster_id} at {host} gives no answer "
                 f"({type(exc).__name__}: {exc}); check the route from Airflow to it"
             ) from exc
-        return _json(status, text, f"{method} {path}")
+        return read_answer(status, text, f"{method} {path}")
 
     def _authorization(self) -> dict[str, str]:
         token = self._api.configuration.api_key.get("BearerToken")
         return {"Authorization": token} if token else {}
 
 
-def _json(status: int, text: str, what: str) -> dict[str, Any]:
+def read_answer(status: int, text: str, what: str) -> dict[str, Any]:
+    """Return the JSON object of an answer.
+
+    :raises CloudError: with Kubernetes' own reason as its code.
+    """
     try:
         data = json.loads(text)
     except ValueError:
