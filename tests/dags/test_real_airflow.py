@@ -162,6 +162,11 @@ def test_the_console_links_name_the_resource_and_the_region(world: World, night:
     )
     assert made["Data disk in the ECS console"].endswith("/detail?regionId=cn-hangzhou")
     assert "snapshotIds=s-" in kept["Snapshot in the ECS console"]
+    rollout = children(world, night)["roll_out_node_pool"]["dag_run_id"]
+    path = f"/dags/roll_out_node_pool/dagRuns/{quote(rollout, safe='')}/taskInstances"
+    pool = world.api.call("GET", f"{path}/promote_snapshot/links")["extra_links"]
+    cluster = world.facts["cluster_id"]
+    assert f"/cluster/{cluster}/v2/nodepool/np" in pool["Node pool in the ACK console"]
 
 
 def test_a_run_that_a_person_marks_failed_ends_red_and_leaves_nothing(
