@@ -14,7 +14,7 @@ from ack_preload.domain.tags import token
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-POLL_S = 5
+POLL_S = 2  # a look at Airflow's own database, not at the cloud
 UNFINISHED = frozenset({DagRunState.QUEUED, DagRunState.RUNNING})
 
 
