@@ -8,6 +8,6 @@ mkdir -p "$c/io.containerd.content.v1.content/ingest/half" "$c/io.containerd.run
 touch "$c/io.containerd.snapshotter.v1.overlayfs/snapshots/1/fs/etc/machine-id" \
     "$c/id_ed25519" "$root$MOUNT/ack/.docker/config.json" "$root$MOUNT/ack/admin.kubeconfig" \
     "$root$MOUNT/ack/kubernetes/kubelet.conf"
-run seal_disk.sh "$MOUNT" <<<"$LOCK" 2>&1 | sort
+run seal_disk.sh "$MOUNT" <<<"$LOCK" 2>&1 | sed 's|^[0-9TZ:-]* ||' | sort
 mount /dev/vdb "$root$MOUNT"
 ls "$root$MOUNT/ack/kubernetes" "$root$MOUNT/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/1/fs/etc"
