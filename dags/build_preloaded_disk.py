@@ -111,7 +111,7 @@ def build_preloaded_disk() -> None:
 
     chain(key_pair, instance, prepare, runtime, [pull, package], seal, stop, snapshot)
     chain(snapshot, record, discard)
-    chain(snapshot, [release, delete_key])
+    chain(snapshot, release, delete_key)  # a key that an instance still uses cannot go
     chain([discard, release, delete_key], WatchRunOperator(task_id="watch_run"))
 
 
