@@ -75,6 +75,13 @@ class Node:
             if kind == "DELETED":
                 return
 
+    async def told(self, reason: str) -> str:
+        """Return an event's message once there is one: the agent sends events by the way."""
+        wanted = selection("events", None, "", f"reason={reason}")
+        async for _, event in self.cluster.store.watch("events", wanted):
+            return str(event["message"])
+        raise AssertionError("the cluster was stopped")
+
     def messages(self, reason: str, **fields: str) -> list[str]:
         chosen = "".join(f",{key}={value}" for key, value in fields.items())
         found = self.cluster.store.list("events", fields=f"reason={reason}{chosen}")
@@ -132,7 +139,7 @@ async def test_a_node_registers_with_what_its_machine_really_is(node: Node) -> N
     assert made["metadata"]["labels"]["purpose"] == "test"
     assert made["spec"]["taints"] == [{"key": "a", "value": "b", "effect": "PreferNoSchedule"}]
     assert made["spec"]["providerID"] == "cn-hangzhou.i-1"
-    assert "Node" in node.messages("NodeReady")[0]
+    assert "Node" in await node.told("NodeReady")
 
 
 async def test_the_events_of_a_node_add_up_to_what_it_pulled(node: Node) -> None:
