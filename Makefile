@@ -72,4 +72,5 @@ lock:  ## Compile requirements*.txt from requirements*.in
 	done
 
 clean: down  ## Remove .local and .venv
-	rm -rf .local .venv
+	@# What sudo made for real machines belongs to root.
+	rm -rf .local .venv 2>/dev/null || sudo rm -rf .local .venv

@@ -45,9 +45,9 @@ class Layout:
     def airflow(self) -> Path:
         return self.home / "airflow"
 
-    @property
-    def emulator(self) -> Path:
-        return self.home / "emulator"
+    def emulator(self, machines: str) -> Path:
+        """State of the local cloud; that of real machines may belong to root, by way of sudo."""
+        return self.home / "emulator" / machines
 
     @property
     def demo(self) -> Path:
@@ -63,7 +63,8 @@ class Layout:
 
     def make(self) -> None:
         """Create the folders, readable by their owner alone."""
-        for folder in (self.home, self.secrets, self.run, self.logs, self.airflow, self.demo):
+        names = ("secrets", "run", "logs", "airflow", "demo", "emulator")
+        for folder in (self.home, *(self.home / name for name in names)):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

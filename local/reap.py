@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from local.airflow_home import environment
 from local.layout import Layout
@@ -21,11 +22,17 @@ def reap(layout: Layout) -> list[str]:
 
     :raises ReapError: with what it printed, when that fails.
     """
-    if not layout.emulator.exists():
-        return []
+    removed = []
+    for machines in ("paper", "real"):
+        if (state := layout.emulator(machines)).exists():
+            removed += _reap(layout, state, with_root=machines == "real")
+    return removed
+
+
+def _reap(layout: Layout, state: Path, *, with_root: bool) -> list[str]:
     variables = environment(layout, token="")
-    command = [sys.executable, "-m", "emulator", "--state", str(layout.emulator), "--reap"]
-    if not is_root() and sudo_works():
+    command = [sys.executable, "-m", "emulator", "--state", str(state), "--reap"]
+    if with_root and not is_root() and sudo_works():
         command = as_root(command, variables)
     ran = subprocess.run(
         command,

@@ -96,7 +96,7 @@ class LocalRun:
 
     async def _start_cloud(self) -> asyncio.subprocess.Process:
         argv = [str(_BIN / "python"), "-m", "emulator", "--port", "0", "--seed", "demo"]
-        argv += ["--machines", self.machines, "--state", str(self.layout.emulator)]
+        argv += ["--machines", self.machines, "--state", str(self.layout.emulator(self.machines))]
         if self.machines == "real":
             argv = as_root(argv, self.environment)
         return await self.supervisor.start(

@@ -189,7 +189,7 @@ def test_a_run_that_a_person_marks_failed_ends_red_and_leaves_nothing(
 
 
 def test_an_unknown_target_is_refused_before_the_first_cloud_call(world: World, night: str) -> None:
-    log = world.stack.layout.emulator / "requests.jsonl"
+    log = world.stack.layout.emulator("paper") / "requests.jsonl"
     before = log.read_text().count("\n")
     run_id = world.api.trigger("build_preloaded_disk", {"target": "nowhere"})
     assert world.finish("build_preloaded_disk", run_id) == "failed"

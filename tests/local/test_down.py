@@ -53,10 +53,16 @@ def state_of(layout: Layout) -> dict[str, Any]:
     return state
 
 
-def traces(layout: Layout, before: set[str]) -> list[str]:
-    """Return what the host has now, that was not there before, or that names our folder."""
+def prefix_of(layout: Layout) -> str:
+    """Return what all names of this local cloud's network start with, such as ``ackp0-``."""
+    registry = json.loads(layout.cloud.read_text())["registry"]
+    return f"ackp{registry.split('.')[2]}-"
+
+
+def traces(layout: Layout, before: set[str], prefix: str) -> list[str]:
+    """Return what the host has now and had not before, with our prefix or our folder in it."""
     home = str(layout.home)
-    found = [line for line in sorted(host_facts() - before) if "ackp" in line or home in line]
+    found = [line for line in sorted(host_facts() - before) if prefix in line or home in line]
     for process in psutil.process_iter(["cmdline"]):
         if any(home in word for word in process.info["cmdline"] or []):
             found.append(f"process {process.pid}: {' '.join(process.info['cmdline'])}")
@@ -106,7 +112,7 @@ def test_up_listens_on_loopback_only_and_down_leaves_nothing(
     run("down")
 
     assert marked(token) == []
-    assert traces(layout, before) == []
+    assert traces(layout, before, str(layout.home)) == []
     assert not layout.cloud.exists(), "the key of a cloud that is gone"
 
 
@@ -118,13 +124,13 @@ def test_down_leaves_no_mount_loop_device_namespace_or_cgroup_of_real_machines(
 ) -> None:
     before = host_facts()
     run("up", "--machines", "real")
-    token = state_of(layout)["token"]
-    assert traces(layout, before) != [], "real machines leave traces while they run"
+    token, prefix = state_of(layout)["token"], prefix_of(layout)
+    assert traces(layout, before, prefix) != [], "real machines leave traces while they run"
 
     run("down")
 
     assert marked(token) == []
-    assert traces(layout, before) == []
+    assert traces(layout, before, prefix) == []
 
 
 @pytest.mark.machine
@@ -135,7 +141,7 @@ def test_down_cleans_up_after_a_supervisor_and_a_cloud_that_were_killed(
 ) -> None:
     before = host_facts()
     run("up", "--machines", "real")
-    state = state_of(layout)
+    state, prefix = state_of(layout), prefix_of(layout)
     cloud = next(part for part in state["components"] if part["name"] == "cloud")
     for pid in (state["pid"], cloud["pid"]):
         killed = psutil.Process(pid)
@@ -145,7 +151,7 @@ def test_down_cleans_up_after_a_supervisor_and_a_cloud_that_were_killed(
     assert "cleaned up" in run("down")
 
     assert marked(state["token"]) == []
-    assert traces(layout, before) == []
+    assert traces(layout, before, prefix) == []
 
 
 @pytest.mark.slow
