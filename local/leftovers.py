@@ -15,7 +15,7 @@ KINDS = ("instance", "disk", "snapshot", "node_pool", "key_pair")
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a chain leaves on purpose: the snapshot and the pool that was rolled out from it."""
+    """What chains leave on purpose: good snapshots, and the pool that was rolled out from one."""
 
     snapshots: frozenset[str]
     node_pools: frozenset[str]

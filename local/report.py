@@ -48,6 +48,7 @@ class History:
     rollout: RolloutRecord
     comparison: ComparisonRecord
     samples: tuple[SampleRecord, ...]
+    earlier_snapshots: frozenset[str]  # good ones of this target, which the sweep keeps
 
     @classmethod
     def read(cls, store: Store, target: str, chain: str) -> History:
@@ -70,12 +71,13 @@ class History:
             raise ReportError(f"the history has no {missing} of {target} in run {chain}")
         measured = Run(comparison.dag_id, comparison.run_id, comparison.chain)
         samples = store.samples(measured)
-        return cls(lock, snapshot, rollout, comparison, tuple(samples))
+        earlier = frozenset(record.snapshot_id for record in store.snapshots(target))
+        return cls(lock, snapshot, rollout, comparison, tuple(samples), earlier)
 
     @property
     def kept(self) -> Kept:
         return Kept(
-            snapshots=frozenset({self.snapshot.snapshot_id}),
+            snapshots=self.earlier_snapshots | {self.snapshot.snapshot_id},
             node_pools=frozenset({self.rollout.node_pool_id}),
         )
 

@@ -190,6 +190,21 @@ def test_a_history_without_the_chain_names_what_is_missing(store: Store) -> None
         History.read(store, "demo", CHAIN)
 
 
+def test_the_snapshots_of_earlier_nights_are_kept_by_design(store: Store) -> None:
+    good(store)
+    store.put_snapshot(
+        SnapshotRecord(
+            snapshot_id="s-0",
+            dag_id="build_preloaded_disk",
+            run_id="nightly_demo_0",
+            chain="manual__2026-11-24",
+            target="demo",
+            lock_digest=LOCK.digest,
+        )
+    )
+    assert History.read(store, "demo", CHAIN).kept.snapshots == {"s-0", "s-1"}
+
+
 def resource(kind: str, name: str, **more: Any) -> dict[str, Any]:
     return {"kind": kind, "id": name, "tags": OURS, **more}
 
