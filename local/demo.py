@@ -175,7 +175,9 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("\nInterrupted; everything is stopped.")
         return 130
-    console.print("\n[bold green]Green.[/] Look around in Airflow with: make up")
+    stack = running_stack(layout)
+    where = login(layout, stack) if stack else "Look around in Airflow with: make up"
+    console.print(f"\n[bold green]Green.[/] {where}")
     return 0
 
 
