@@ -45,12 +45,15 @@ check: setup-dev  ## Lint, types, shell scripts, import directions, docs (fast)
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -p no:randomly tests/docs
 
+# Most tests wait for a process, not for a core; a file stays on one worker, with its fixtures.
+PARALLEL := -n 2 --dist loadfile
+
 test: setup-dev  ## Run all tests; those on real machines when root on Linux
 ifeq ($(ON_MACHINES),yes)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 else
 	@echo "Not root on Linux: tests on real machines (make test-machine) are left out."
-	$(BIN)/python -m pytest -m "not machine" $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not machine" $(ARGS)
 endif
 
 test-machine: setup-dev  ## Only the tests on real machines (root, Linux)
