@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from ack_preload.domain.tags import SEALED_KEY
+from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.history import open_store
+from ack_preload.operators.build_instance import RunBuildInstanceOperator
 from ack_preload.operators.record import RecordSnapshotOperator
 from ack_preload.operators.rollout import AwaitNewNodesOperator, RecordRolloutOperator
 from ack_preload.store import Run
 from emulator.app import Handle
-from tests.emulated.driving import perform
+from tests.emulated.driving import perform, target
 from tests.emulated.measuring import make_pool, measuring
 
 
@@ -23,11 +26,18 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_STORE", json.dumps(store))
 
 
-def test_a_build_and_its_snapshot_are_kept_with_their_versions() -> None:
+def make_snapshot(cloud: Handle) -> str:
+    run = RunBuildInstanceOperator(task_id="i", target=target(cloud), key_pair_name="demo-nodes")
+    disk_id = perform(run)["disk_id"]
+    return EcsHook().create_snapshot(disk_id, name="ack-preload-demo", token="t", tags={})
+
+
+def test_a_build_and_its_snapshot_are_kept_with_their_versions(cloud: Handle) -> None:
+    snapshot_id = make_snapshot(cloud)
     record = RecordSnapshotOperator(
         task_id="r",
         target_name="demo",
-        snapshot_id="s-1",
+        snapshot_id=snapshot_id,
         disk_id="d-1",
         lock_digest="sha256:0",
         instance_id="i-1",
@@ -35,12 +45,13 @@ def test_a_build_and_its_snapshot_are_kept_with_their_versions() -> None:
         seal={"images": 7},
     )
     record.execute(measuring())
-    snapshot = open_store().snapshot("s-1")
+    snapshot = open_store().snapshot(snapshot_id)
     build = open_store().build_for_run(Run("measure_ready_latency", "manual__1"))
     assert snapshot is not None
     assert build is not None
     assert (snapshot.kubernetes_version, snapshot.runtime_version) == ("1.32.1-aliyun.1", "1.6.20")
     assert (build.instance_id, build.seal) == ("i-1", {"images": 7})
+    assert cloud.cloud.snapshots[snapshot_id].tags[SEALED_KEY] == "sha256:0"
 
 
 def test_a_rollout_is_kept_with_what_was_proven() -> None:

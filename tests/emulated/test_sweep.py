@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from ack_preload.domain.errors import CloudError
-from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT_KEY
+from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT_KEY, sealed_tags
+from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.history import open_store
 from ack_preload.operators.build_instance import RunBuildInstanceOperator
 from ack_preload.operators.key_pair import ImportKeyPairOperator
@@ -161,6 +162,18 @@ def test_old_snapshots_go_but_for_the_last_good_and_those_in_use(cloud: Handle) 
     assert set(cloud.cloud.snapshots) == {used, last}
 
 
+def test_with_a_lost_history_the_sealed_snapshots_stay(cloud: Handle) -> None:
+    disk = make_instance(cloud)["disk_id"]
+    unproven, older, last = (make_snapshot(cloud, disk, f"run-{number}") for number in range(3))
+    for days, each in enumerate((last, older, unproven)):
+        cloud.cloud.snapshots[each].created = datetime(2020, 1, 30 - days, tzinfo=UTC)
+    for each in (older, last):
+        EcsHook().tag_snapshot(each, sealed_tags("sha256:0"))
+    with pytest.raises(SweepIncompleteError, match=f"keep snapshot {unproven}.*right one"):
+        sweep()
+    assert set(cloud.cloud.snapshots) == {unproven, last}  # keep_snapshots is 1
+
+
 def test_a_cluster_that_cannot_be_read_keeps_every_snapshot(cloud: Handle, tmp_path: Path) -> None:
     disk = make_instance(cloud)["disk_id"]
     made = make_snapshot(cloud, disk, "run-1")
@@ -192,7 +205,7 @@ def test_a_build_discards_the_snapshot_that_it_did_not_record(cloud: Handle) -> 
     other = make_snapshot(cloud, disk, "run-2")
     discard = DiscardSnapshotsOperator(task_id="discard")
     assert discard.execute(context(run_id="run-1")) == [bad]
-    record(other)
+    EcsHook().tag_snapshot(other, sealed_tags("sha256:0"))
     assert discard.execute(context(run_id="run-2")) == []
     assert set(cloud.cloud.snapshots) == {other}
 

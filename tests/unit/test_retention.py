@@ -14,7 +14,7 @@ from ack_preload.domain.retention import (
     decide_expired,
     decide_snapshots,
 )
-from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT, PRODUCT_KEY, TARGET_KEY
+from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT, PRODUCT_KEY, SEALED_KEY, TARGET_KEY
 
 NOW = datetime(2026, 11, 24, 4, tzinfo=UTC)
 OURS = {PRODUCT_KEY: PRODUCT, TARGET_KEY: "demo"}
@@ -92,6 +92,21 @@ def test_bad_ones_do_not_push_good_ones_out() -> None:
 def test_an_unrecorded_one_stays_while_its_build_may_run() -> None:
     assert doomed(snapshot("s-new", age_h=1, good=False)) == set()
     assert doomed(snapshot("s-old", age_h=13, good=False)) == {"s-old"}
+
+
+def test_a_history_that_knows_nothing_is_no_judge_beside_sealed_snapshots() -> None:
+    tags = {**OURS, SEALED_KEY: "sha256:0"}
+    sealed = [
+        SnapshotFacts(Found("snapshot", f"s-{n}", tags), NOW - timedelta(hours=50 + n), True)
+        for n in range(3)
+    ]
+    old = snapshot("s-old", age_h=99, good=False)
+    decisions = decide_snapshots(
+        [*sealed, old], referenced=set(), keeping={"demo": RULE}, now=NOW, unrecorded={"demo"}
+    )
+    assert {each.found.resource_id for each in decisions if each.delete} == {"s-2"}
+    assert [each.found.resource_id for each in decisions if each.doubtful] == ["s-old"]
+    assert doomed(*sealed, old) == {"s-2", "s-old"}  # a history that knows the target judges
 
 
 def test_a_target_that_left_the_file_keeps_all() -> None:

@@ -15,6 +15,7 @@ from ack_preload.domain.tags import (
     RUN_KEY,
     TARGET_KEY,
     is_ours,
+    is_sealed,
     moment,
 )
 
@@ -62,7 +63,7 @@ def decide_expired(found: Found, now: datetime) -> Decision:
 class SnapshotFacts:
     """A snapshot of ours and what is known of it.
 
-    :ivar is_good: recorded by a build that sealed its disk.
+    :ivar is_good: recorded by a build that sealed its disk, or tagged by it as sealed.
     """
 
     found: Found
@@ -89,29 +90,39 @@ def decide_snapshots(
     referenced: Collection[str],
     keeping: Mapping[str, Keeping],
     now: datetime,
+    unrecorded: Collection[str] = (),
 ) -> list[Decision]:
     """Judge all snapshots of an account.
 
     :param referenced: ids that any node pool names, now or as its way back, zero nodes or not.
     :param keeping: the rule of each target; one without a rule keeps everything it has.
+    :param unrecorded: targets of which the history knows no snapshot. When the cloud has sealed
+        ones of such a target, the history is the wrong one, and no judge of the others.
     """
     newest_first = sorted(snapshots, key=lambda each: each.created, reverse=True)
+    sealed = {_target(each) for each in newest_first if is_sealed(each.found.tags)}
     good_so_far: dict[str, int] = {}
     decisions = []
     for each in newest_first:
-        target = each.found.tags.get(TARGET_KEY, "")
+        target = _target(each)
         if each.is_good:
             good_so_far[target] = good_so_far.get(target, 0) + 1
-        decisions.append(
-            _decide_snapshot(
-                each,
-                rank=good_so_far.get(target, 0),
-                in_use=each.found.resource_id in referenced,
-                keeping=keeping.get(target),
-                age=now - each.created,
-            )
+        decision = _decide_snapshot(
+            each,
+            rank=good_so_far.get(target, 0),
+            in_use=each.found.resource_id in referenced,
+            keeping=keeping.get(target),
+            age=now - each.created,
         )
+        if decision.delete and not each.is_good and target in sealed & set(unrecorded):
+            why = "the history knows no snapshot of its target; is it the right one?"
+            decision = Decision(each.found, delete=False, why=why, doubtful=True)
+        decisions.append(decision)
     return decisions
+
+
+def _target(each: SnapshotFacts) -> str:
+    return each.found.tags.get(TARGET_KEY, "")
 
 
 def _decide_snapshot(
@@ -129,7 +140,7 @@ def _decide_snapshot(
     elif age < keeping.unproven_for:
         why = "its build may still run"
     else:
-        return Decision(each.found, delete=True, why="no build recorded it as sealed")
+        return Decision(each.found, delete=True, why="no build recorded or tagged it as sealed")
     return Decision(each.found, delete=False, why=why)
 
 

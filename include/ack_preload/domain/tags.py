@@ -20,6 +20,9 @@ PURPOSE_KEY = "ack-preload/purpose"
 # On a node pool that an earlier run made and this one changed: who changed it, and what to.
 APPLIED_KEY = "ack-preload/applied-by"
 PREVIOUS_KEY = "ack-preload/previous-snapshot"
+# On a snapshot that was recorded as good: the image lock that its sealed disk holds. The history
+# can be lost or be another Airflow's; what the snapshot says of itself goes with it.
+SEALED_KEY = "ack-preload/sealed"
 PRODUCT = "ack-preload"
 
 MAX_VALUE = 128
@@ -94,6 +97,15 @@ def is_ours(tags: Mapping[str, str]) -> bool:
 
 def is_of_run(tags: Mapping[str, str], run: str) -> bool:
     return is_ours(tags) and tags.get(RUN_KEY) == run
+
+
+def sealed_tags(lock_digest: str) -> dict[str, str]:
+    """Return the tag of a snapshot that was proven to hold the lock."""
+    return {SEALED_KEY: lock_digest[:MAX_VALUE]}
+
+
+def is_sealed(tags: Mapping[str, str]) -> bool:
+    return bool(tags.get(SEALED_KEY))
 
 
 def token(*parts: object) -> str:

@@ -2,6 +2,7 @@
 
 https://www.alibabacloud.com/help/en/ecs/developer-reference/api-ecs-2014-05-26-createsnapshot
 https://www.alibabacloud.com/help/en/ecs/developer-reference/api-ecs-2014-05-26-describedisks
+https://www.alibabacloud.com/help/en/ecs/developer-reference/api-ecs-2014-05-26-tagresources
 """
 
 from __future__ import annotations
@@ -121,6 +122,18 @@ class EcsStorage(CloudHook):
             max_results=self.page_size,
             tag=[ecs.DescribeSnapshotsRequestTag(key=k, value=v) for k, v in tags.items()],
         )
+
+    def tag_snapshot(self, snapshot_id: str, tags: Mapping[str, str]) -> None:
+        """Add tags to a snapshot; a tag that it has gets the new value."""
+        from alibabacloud_ecs20140526 import models as ecs
+
+        request = ecs.TagResourcesRequest(
+            region_id=self.account.region,
+            resource_type="snapshot",
+            resource_id=[snapshot_id],
+            tag=[ecs.TagResourcesRequestTag(key=k, value=v) for k, v in tags.items()],
+        )
+        self._send("TagResources", lambda: self.client.tag_resources(request))
 
     def delete_snapshot(self, snapshot_id: str) -> None:
         """Delete a snapshot, finished or not; one that is gone is fine.

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
+from ack_preload.domain.tags import sealed_tags
 from ack_preload.hooks.history import open_store, run_of
+from ack_preload.operators.base import CloudOperator
+from ack_preload.operators.build_instance import EcsOperator
 from ack_preload.store import BuildRecord, SnapshotRecord
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class RecordSnapshotOperator(BaseOperator):
+class RecordSnapshotOperator(EcsOperator):
     """Record a finished snapshot of a sealed disk; only recorded ones are ever rolled out.
+
+    The snapshot is tagged as sealed afterwards, so that a sweep with another history, or with a
+    new one, takes it for good too.
 
     :param versions: ``{"kubernetes": ..., "runtime": ...}`` that the disk was made for.
     :param seal: what sealing the disk counted.
@@ -29,6 +33,7 @@ class RecordSnapshotOperator(BaseOperator):
         "instance_id",
         "versions",
         "seal",
+        *CloudOperator.template_fields,
     )
 
     def __init__(
@@ -66,5 +71,6 @@ class RecordSnapshotOperator(BaseOperator):
         }
         store.put_build(BuildRecord(**shared, instance_id=self.instance_id, seal=dict(self.seal)))
         store.put_snapshot(SnapshotRecord(**shared, snapshot_id=self.snapshot_id))
+        self.hook.tag_snapshot(self.snapshot_id, sealed_tags(self.lock_digest))
         self.log.info("Snapshot %s holds lock %s", self.snapshot_id, self.lock_digest)
         return {"snapshot_id": self.snapshot_id, "lock_digest": self.lock_digest}

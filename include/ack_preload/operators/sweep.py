@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ack_preload.domain.disks import Snapshot
 from ack_preload.domain.errors import CloudError, PreloadError, UnclearReplyError
 from ack_preload.domain.node_pools import NodePoolView
 from ack_preload.domain.retention import (
@@ -17,11 +18,19 @@ from ack_preload.domain.retention import (
     decide_expired,
     decide_snapshots,
 )
-from ack_preload.domain.tags import PREVIOUS_KEY, PRODUCT, PRODUCT_KEY, RUN_KEY, is_of_run
+from ack_preload.domain.tags import (
+    PREVIOUS_KEY,
+    PRODUCT,
+    PRODUCT_KEY,
+    RUN_KEY,
+    is_of_run,
+    is_sealed,
+)
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.history import open_store
 from ack_preload.operators.base import CloudOperator
+from ack_preload.store import Store
 from ack_preload.targets import Target, load_targets
 
 if TYPE_CHECKING:
@@ -146,7 +155,7 @@ class SweepLeftoversOperator(CloudOperator):
             SnapshotFacts(
                 found=Found("snapshot", snapshot.snapshot_id, snapshot.tags),
                 created=datetime.fromisoformat(snapshot.created),
-                is_good=store.snapshot(snapshot.snapshot_id) is not None,
+                is_good=_is_good(snapshot, store),
             )
             for snapshot in self.ecs.snapshots(OURS)
         ]
@@ -157,13 +166,20 @@ class SweepLeftoversOperator(CloudOperator):
             for pool in listed
             for snapshot_id in _named_by(pool)
         }
-        return decide_snapshots(facts, referenced=referenced, keeping=keeping, now=now)
+        return decide_snapshots(
+            facts,
+            referenced=referenced,
+            keeping=keeping,
+            now=now,
+            unrecorded=[name for name in keeping if not store.snapshots(name)],
+        )
 
 
 class DiscardSnapshotsOperator(CloudOperator):
     """Delete the snapshots of this run that it did not record: unfinished, or of a bad disk.
 
-    A teardown. One that is recorded is good and stays; one without our run tag is never seen.
+    A teardown. One that is recorded or tagged as sealed is good and stays; one without our run
+    tag is never seen.
     """
 
     @cached_property
@@ -174,11 +190,16 @@ class DiscardSnapshotsOperator(CloudOperator):
         run, store = self.run_tag(context), open_store()
         discarded = []
         for snapshot in self.ecs.snapshots({**OURS, RUN_KEY: run}):
-            if is_of_run(snapshot.tags, run) and store.snapshot(snapshot.snapshot_id) is None:
+            if is_of_run(snapshot.tags, run) and not _is_good(snapshot, store):
                 self.ecs.delete_snapshot(snapshot.snapshot_id)
                 self.log.info("Snapshot %s deleted: it was never proven", snapshot.snapshot_id)
                 discarded.append(snapshot.snapshot_id)
         return discarded
+
+
+def _is_good(snapshot: Snapshot, store: Store) -> bool:
+    """Tell whether a build proved it: the history may be lost, the tag is not."""
+    return is_sealed(snapshot.tags) or store.snapshot(snapshot.snapshot_id) is not None
 
 
 def _in_cluster(ack: AckHook, cluster_id: str) -> Callable[[str], object]:
