@@ -27,11 +27,18 @@ from ack_preload.operators.node_pool import (
     ScaleNodePoolOperator,
 )
 from ack_preload.operators.node_pool_end import DeleteNodePoolOperator, RestoreNodePoolOperator
+from ack_preload.operators.rollout import RecordRolloutOperator
 from emulator.app import Handle
 from tests.emulated.driving import context, deferred_by, fired, perform, target
 
 NAME = "preloaded"
 EARLIER, LATER = context(run_id="manual__1"), context(run_id="manual__2")
+
+
+@pytest.fixture(autouse=True)
+def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = {"conn_type": "sqlite", "host": str(tmp_path / "history.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_STORE", json.dumps(store))
 
 
 @pytest.fixture
@@ -76,6 +83,19 @@ def delete(cloud: Handle, **which: str) -> DeleteNodePoolOperator:
 
 def restore(cloud: Handle) -> RestoreNodePoolOperator:
     return RestoreNodePoolOperator(task_id="restore", cluster_id=cloud.facts["cluster_id"])
+
+
+def record(made: dict[str, Any], snapshot_id: str, task: Any) -> None:
+    """Record the rollout of a pool as good."""
+    operator = RecordRolloutOperator(
+        task_id="record",
+        target_name="demo",
+        snapshot_id=snapshot_id,
+        node_pool_id=made["node_pool_id"],
+        lock_digest="sha256:1",
+        images_verified=1,
+    )
+    perform(operator, task)
 
 
 def pool(cloud: Handle, node_pool_id: str) -> Any:
@@ -317,6 +337,42 @@ def test_the_way_back_touches_nothing_of_other_runs(
     made = perform(apply(cloud, snapshots[0]), EARLIER)
     assert perform(restore(cloud), LATER) == []
     assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[0]
+
+
+def test_the_way_back_spares_a_pool_whose_rollout_the_run_recorded_before(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    made = perform(apply(cloud, snapshots[0]), EARLIER)
+    record(made, snapshots[0], EARLIER)
+    assert perform(restore(cloud), EARLIER) == []
+    perform(apply(cloud, snapshots[1]), LATER)
+    record(made, snapshots[1], LATER)
+    assert perform(restore(cloud), LATER) == []
+    assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[1]
+
+
+def test_a_recorded_rollout_spares_no_other_pool_of_the_run(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    record(perform(apply(cloud, snapshots[0])), snapshots[0], context())
+    renamed = perform(apply(cloud, snapshots[0], pool_name="renamed"))
+    assert perform(restore(cloud)) == [renamed["node_pool_id"]]
+
+
+def test_the_way_back_spares_a_pool_that_another_run_changed_since(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    made = perform(apply(cloud, snapshots[0]), EARLIER)
+    perform(apply(cloud, snapshots[1]), LATER)
+    assert perform(restore(cloud), EARLIER) == []
+    assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[1]
+
+
+def test_the_way_back_leaves_the_canary_to_its_own_teardown(cloud: Handle) -> None:
+    canary = perform(apply(cloud, pool_name="canary", purpose="canary"))
+    record(perform(apply(cloud)), "s-1", context())
+    assert perform(restore(cloud)) == []
+    assert perform(delete(cloud, pool_name="canary")) == [canary["node_pool_id"]]
 
 
 def test_pools_of_a_cluster_that_is_gone_are_none(cloud: Handle) -> None:

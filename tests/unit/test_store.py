@@ -161,6 +161,8 @@ def test_builds_rollouts_and_comparisons_come_back(store: Store) -> None:
     store.put_rollout(rollout)
     store.put_comparison(comparison)
     assert store.build_for_run(Run("d", "r")) == build
+    assert store.rollout_for_run(Run("d", "r")) == rollout
+    assert store.rollout_for_run(Run("d", "other")) is None
     assert store.rollout_for_chain("demo", "c") == store.latest_rollout("demo") == rollout
     assert store.comparison_for_chain("demo", "c") == store.latest_comparison("demo") == comparison
 

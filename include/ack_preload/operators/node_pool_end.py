@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.errors import ForeignResourceError
 from ack_preload.domain.node_pools import NodePoolView, tags_for_api
-from ack_preload.domain.tags import APPLIED_KEY, PREVIOUS_KEY, PRODUCT_KEY, is_ours
+from ack_preload.domain.tags import (
+    APPLIED_KEY,
+    PREVIOUS_KEY,
+    PRODUCT_KEY,
+    PURPOSE_KEY,
+    is_of_run,
+    is_ours,
+)
+from ack_preload.hooks.history import open_store, run_of
 from ack_preload.operators.base import CloudOperator
-from ack_preload.operators.node_pool import AckOperator
+from ack_preload.operators.node_pool import ROLLOUT, AckOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -100,6 +108,9 @@ class RestoreNodePoolOperator(PoolsOperator):
     A pool that the run created is deleted with its nodes; one that it changed gets its earlier
     snapshot again, for the nodes to come. What was done is read from the pools' own tags, so
     nothing has to reach this task from the one that failed.
+
+    Spared are the pool whose rollout this run recorded, now or before it was cleared, and one
+    that another run has changed since: they serve. A canary is not this task's to delete.
     """
 
     template_fields: Sequence[str] = ("cluster_id", *CloudOperator.template_fields)
@@ -112,25 +123,37 @@ class RestoreNodePoolOperator(PoolsOperator):
         if not self.cluster_id:  # the run failed before it knew its target: nothing was applied
             return []
         run = self.run_tag(context)
-        changed = [
-            pool
-            for pool in self.hook.node_pools(self.cluster_id)
-            if is_ours(pool.tags) and pool.tags.get(APPLIED_KEY) == run
-        ]
+        changed = [pool for pool in self._unproven(context) if pool.tags.get(APPLIED_KEY) == run]
         task_ids = [self._restore(pool) for pool in changed]
-        return self._settle_next(run, [task_id for task_id in task_ids if task_id])
+        return self._settle_next(context, [task_id for task_id in task_ids if task_id])
 
-    def _settle_next(self, run: str, task_ids: Sequence[str]) -> list[str]:
+    def _unproven(self, context: Context) -> list[NodePoolView]:
+        """Return our pools of the cluster without the one that is recorded to serve."""
+        recorded = open_store().rollout_for_run(run_of(context))
+        serving = recorded.node_pool_id if recorded else ""
+        if serving:
+            self.log.info("Node pool %s stays: its rollout is recorded", serving)
+        pools = self.hook.node_pools(self.cluster_id)
+        return [each for each in pools if is_ours(each.tags) and each.node_pool_id != serving]
+
+    def _settle_next(self, context: Context, task_ids: Sequence[str]) -> list[str]:
         """Wait for each change to be done, then delete what the run created."""
         if task_ids:
             first, *rest = task_ids
-            subject = {"task_id": first, "rest": rest, "run": run}
-            self.wait_for("ack_task_succeeded", subject, "settle")
-        return self._delete(self.cluster_id, self.hook.node_pools_of_run(self.cluster_id, run))
+            self.wait_for("ack_task_succeeded", {"task_id": first, "rest": rest}, "settle")
+        run = self.run_tag(context)
+        created = [
+            pool
+            for pool in self._unproven(context)
+            if is_of_run(pool.tags, run)
+            and pool.tags.get(PURPOSE_KEY) == ROLLOUT
+            and pool.tags.get(APPLIED_KEY, run) == run
+        ]
+        return self._delete(self.cluster_id, created)
 
     def settle(self, context: Context, event: Mapping[str, Any]) -> list[str]:
         self.read(event)
-        return self._settle_next(event["subject"]["run"], event["subject"]["rest"])
+        return self._settle_next(context, event["subject"]["rest"])
 
     def _restore(self, pool: NodePoolView) -> str:
         previous = pool.tags.get(PREVIOUS_KEY) or None

@@ -132,6 +132,9 @@ class Store:
     def latest_rollout(self, target: str) -> RolloutRecord | None:
         return self._newest(RolloutRecord, tables.ROLLOUTS.c.target == target)
 
+    def rollout_for_run(self, run: Run) -> RolloutRecord | None:
+        return self._newest(RolloutRecord, *_of_run(tables.ROLLOUTS, run))
+
     def rollout_for_chain(self, target: str, chain: str) -> RolloutRecord | None:
         return self._newest(RolloutRecord, *_in_chain(tables.ROLLOUTS, target, chain))
 
