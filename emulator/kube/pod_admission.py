@@ -58,7 +58,8 @@ def admit_pod(pod: Obj, old: Obj | None) -> None:
     if old is not None:
         if spec != old["spec"]:
             raise _immutable(name)
-        _check_status(name, pod.get("status") or {})
+        pod["status"] = pod.get("status") or {}  # a patch may take it away; readers find one
+        _check_status(name, pod["status"])
         return
     _refuse_unknown(spec)
     _check(name, spec)

@@ -6,7 +6,7 @@ import contextlib
 from functools import partial
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emulator.clock import Clock
@@ -112,6 +112,9 @@ OPERATION = some(
     patch=some(status=STATUS, metadata=some(labels=STRINGS)) | st.lists(OPERATION, max_size=2),
     media_type=st.sampled_from(PATCH_TYPES),
 )
+@example(
+    patch=[{"op": "add", "path": "", "value": {}}], media_type="application/json-patch+json"
+)  # took the status away, and a reader of it ended the cloud
 def test_any_patch_is_applied_or_refused(patch: Any, media_type: str) -> None:
     store = KubeStore(Clock())
     store.create("nodes", {"metadata": {"name": "a"}})
