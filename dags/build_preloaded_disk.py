@@ -26,7 +26,7 @@ from ack_preload.operators.conventions import (
     DEFAULT_ARGS,
     SNAPSHOT,
     TAG,
-    TEARDOWN_RETRIES,
+    TEARDOWN,
     chain_param,
     target_param,
 )
@@ -87,7 +87,10 @@ def build_preloaded_disk() -> None:
         disk_id=disk_id,
         snapshot_name=name,
         target=target,
-        lineage={"ack-preload/lock": "{{ ti.xcom_pull('read_inputs', key='lock_digest') }}"},
+        lineage={
+            "ack-preload/lock": "{{ ti.xcom_pull('read_inputs', key='lock_digest') }}",
+            "ack-preload/cluster": "{{ ti.xcom_pull('read_inputs')['target']['cluster_id'] }}",
+        },
     )
     record = RecordSnapshotOperator(
         task_id="record_snapshot",
@@ -102,10 +105,9 @@ def build_preloaded_disk() -> None:
     )
     # Whatever lives on the instance is a set-up of its deletion: clearing one clears them all.
     work = [inputs, versions, key_pair, instance, prepare, runtime, pull, package, seal, stop]
-    last = {"retries": TEARDOWN_RETRIES}
-    discard = DiscardSnapshotsOperator(task_id="discard_snapshot", **last)
-    release = DeleteInstanceOperator(task_id="delete_instance", **last)
-    delete_key = DeleteKeyPairOperator(task_id="delete_key_pair", **last)
+    discard = DiscardSnapshotsOperator(task_id="discard_snapshot", **TEARDOWN)
+    release = DeleteInstanceOperator(task_id="delete_instance", **TEARDOWN)
+    delete_key = DeleteKeyPairOperator(task_id="delete_key_pair", **TEARDOWN)
     for teardown in (discard, release, delete_key):
         teardown.as_teardown(setups=work, on_failure_fail_dagrun=True)
 

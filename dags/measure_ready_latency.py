@@ -23,7 +23,7 @@ from ack_preload.operators.conventions import (
     COMPARISON,
     DEFAULT_ARGS,
     TAG,
-    TEARDOWN_RETRIES,
+    TEARDOWN,
     chain_param,
     target_param,
 )
@@ -97,7 +97,7 @@ def measure_ready_latency() -> None:
     delete_pools = DeleteNodePoolOperator(
         task_id="delete_pools",
         cluster_id="{{ ti.xcom_pull('read_inputs')['target']['cluster_id'] }}",
-        retries=TEARDOWN_RETRIES,
+        **TEARDOWN,
     ).as_teardown(setups=[inputs, baseline_pool, preloaded_pool], on_failure_fail_dagrun=True)
 
     chain([baseline_pool, preloaded_pool], plan, samples, [comparison, delete_pools])

@@ -14,7 +14,7 @@ from airflow.sdk import BaseOperator, RetryAction
 from ack_preload.domain import errors
 from ack_preload.domain.errors import InvalidInputError, ResourceFailedError
 from ack_preload.operators import build_instance, key_pair, node_pool, node_pool_end, snapshot
-from ack_preload.operators.base import RETRY_POLICY, CloudOperator, as_mapping
+from ack_preload.operators.base import RETRY_POLICY, TEARDOWN_POLICY, CloudOperator, as_mapping
 
 NOW = datetime.now(UTC)
 OPERATORS = sorted(
@@ -126,6 +126,24 @@ CLOUD: dict[str, Any] = {"code": "X", "message": "", "request_id": "1"}
 )
 def test_airflow_retries_what_may_succeed(error: Exception, action: RetryAction) -> None:
     assert RETRY_POLICY.evaluate(error, 1, 3).action is action
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (errors.ThrottledError(**CLOUD), RetryAction.RETRY),
+        (errors.CloudError(**CLOUD), RetryAction.RETRY),
+        (errors.NotFoundError(**CLOUD), RetryAction.RETRY),
+        (errors.UnclearReplyError(""), RetryAction.RETRY),
+        (errors.ResourceFailedError(""), RetryAction.DEFAULT),
+        (errors.ForeignResourceError(""), RetryAction.FAIL),
+        (errors.InvalidInputError(""), RetryAction.FAIL),
+    ],
+)
+def test_a_teardown_asks_again_whatever_the_cloud_refused(
+    error: Exception, action: RetryAction
+) -> None:
+    assert TEARDOWN_POLICY.evaluate(error, 1, 6).action is action
 
 
 def test_the_retry_policy_survives_the_serialised_dag() -> None:

@@ -27,28 +27,44 @@ if TYPE_CHECKING:
 
 ERRORS = "ack_preload.domain.errors"
 
+WITH_PAUSES = (
+    RetryRule(exception=f"{ERRORS}.ThrottledError", retry_delay=timedelta(minutes=2)),
+    RetryRule(exception=f"{ERRORS}.CloudUnavailableError", retry_delay=timedelta(minutes=1)),
+    RetryRule(exception=f"{ERRORS}.UnclearReplyError", retry_delay=timedelta(seconds=30)),
+)
+
+
+def _fail(*names: str) -> RetryRule:
+    return RetryRule(
+        exception=[f"{ERRORS}.{name}" for name in names],
+        action=RetryAction.FAIL,
+        reason="the same call would fail again",
+    )
+
+
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
-        RetryRule(exception=f"{ERRORS}.ThrottledError", retry_delay=timedelta(minutes=2)),
-        RetryRule(exception=f"{ERRORS}.CloudUnavailableError", retry_delay=timedelta(minutes=1)),
-        RetryRule(exception=f"{ERRORS}.UnclearReplyError", retry_delay=timedelta(seconds=30)),
-        RetryRule(
-            exception=[
-                f"{ERRORS}.{name}"
-                for name in (
-                    "CloudError",
-                    "ForeignResourceError",
-                    "ImageProofError",
-                    "InvalidInputError",
-                    "ResourceFailedError",
-                )
-            ],
-            action=RetryAction.FAIL,
-            reason="the same call would fail again",
+        *WITH_PAUSES,
+        _fail(
+            "CloudError",
+            "ForeignResourceError",
+            "ImageProofError",
+            "InvalidInputError",
+            "ResourceFailedError",
         ),
     ]
 )
 """For ``default_args``. First match wins: the retryable cloud errors stand before their base."""
+
+TEARDOWN_POLICY = ExceptionRetryPolicy(
+    rules=[
+        *WITH_PAUSES,
+        _fail("ForeignResourceError", "InvalidInputError"),
+        RetryRule(exception=f"{ERRORS}.CloudError", retry_delay=timedelta(minutes=1)),
+    ]
+)
+"""For teardowns. What refuses to go now may go in a minute, whatever code the cloud gave; one
+that gives up at the first refusal leaves what costs money."""
 
 DEFAULT_LIFETIME_H = 12
 """How long a resource of a run may live: a slow build with a full first snapshot, twice over."""

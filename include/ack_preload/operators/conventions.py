@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Asset, Param
 
-from ack_preload.operators.base import RETRY_POLICY
+from ack_preload.operators.base import RETRY_POLICY, TEARDOWN_POLICY
 
 OWNER = "node-platform"
 TAG = "ack-preload"
@@ -25,6 +25,8 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 # A clean-up that gives up leaves something that costs money until the sweep comes by.
 TEARDOWN_RETRIES = 5
+TEARDOWN: dict[str, Any] = {"retries": TEARDOWN_RETRIES, "retry_policy": TEARDOWN_POLICY}
+"""For every teardown: ``Operator(..., **TEARDOWN)``."""
 
 
 def target_param(*, empty_means: str = "the only target of the file") -> Param:
