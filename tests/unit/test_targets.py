@@ -93,6 +93,14 @@ def test_all_wrong_fields_are_told_at_once(tmp_path: Path) -> None:
     assert len(str(caught.value).splitlines()) == 2
 
 
+def test_a_node_pool_is_that_of_one_target(tmp_path: Path) -> None:
+    other = changed("name", to="other")
+    with pytest.raises(TargetError, match="node pool of two targets: fast in c0123; each"):
+        load_targets(write(tmp_path, TARGET, other))
+    elsewhere = {**other, "cluster_id": "c0456"}
+    assert len(load_targets(write(tmp_path, TARGET, elsewhere)).targets) == 2
+
+
 def test_a_name_is_used_once(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="used twice: demo"):
         load_targets(write(tmp_path, TARGET, TARGET))
@@ -130,7 +138,7 @@ def test_the_path_is_read_from_the_environment_at_each_call(
 
 def test_an_empty_name_means_the_only_target(tmp_path: Path) -> None:
     assert load_target("", write(tmp_path, TARGET)).name == "demo"
-    two = write(tmp_path, TARGET, changed("name", to="other"))
+    two = write(tmp_path, TARGET, {**changed("name", to="other"), "cluster_id": "c0456"})
     with pytest.raises(TargetError, match="choose one of demo, other"):
         load_target("", two)
 

@@ -182,3 +182,14 @@ class Targets(_Strict):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"target name used twice: {', '.join(twice)}; rename one")
         return self
+
+    @model_validator(mode="after")
+    def _each_pool_once(self) -> Targets:
+        pools = [(target.cluster_id, target.pool.name) for target in self.targets]
+        if twice := sorted({pool for pool in pools if pools.count(pool) > 1}):
+            which = ", ".join(f"{name} in {cluster_id}" for cluster_id, name in twice)
+            raise ValueError(
+                f"node pool of two targets: {which}; each would undo the other's rollout, so "
+                "rename one pool"
+            )
+        return self
