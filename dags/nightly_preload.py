@@ -4,6 +4,9 @@
 For each target in turn of its own: export the image list, build the preloaded disk, roll it out,
 measure. A target that fails does not stop the others; the run is red if any part of it is.
 
+A run ends red after 12 hours at the latest, so that a child that was paused cannot keep the next
+nights from starting.
+
 - **Run again**: clear the failed task. Its child run is adopted: one that still runs is waited
   for, a good one is kept, a failed one runs again. Nothing is ever started twice.
 - **Left behind if it fails**: what the child runs leave, which is nothing that costs money but
@@ -24,6 +27,9 @@ from ack_preload.operators.watch import WatchRunOperator
 
 # Switched on by day it waits for the night. `False` does not: it takes a tick of the last 2.4 h.
 NEVER_AT_ONCE = timedelta(seconds=1)
+# A child that somebody pauses while it is waited for never ends, and with one run at a time
+# there would be no further night. The longest good one, several cold builds, takes a few hours.
+LONGEST_NIGHT = timedelta(hours=12)
 CHILDREN = (
     "export_image_list",
     "build_preloaded_disk",
@@ -36,6 +42,7 @@ CHILDREN = (
     schedule=CronTriggerTimetable("30 2 * * *", timezone="UTC", run_immediately=NEVER_AT_ONCE),
     catchup=False,
     max_active_runs=1,
+    dagrun_timeout=LONGEST_NIGHT,
     doc_md=__doc__,
     tags=[TAG, "nightly"],
     default_args=DEFAULT_ARGS,

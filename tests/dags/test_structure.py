@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ack_preload.operators.base import TEARDOWN_POLICY
 from ack_preload.operators.build_instance import RunBuildInstanceOperator
 from ack_preload.operators.conventions import OWNER, TAG
 from ack_preload.operators.key_pair import ImportKeyPairOperator
@@ -39,7 +41,6 @@ PAID = (
     ApplyNodePoolOperator,
     MeasureSampleOperator,
 )
-KEPT_ON_PURPOSE = {("roll_out_node_pool", "promote_snapshot")}  # the target's own pool
 MOST_LINES = 120
 SDK = ("alibabacloud_", "Tea", "darabonba", "kubernetes_asyncio", "kubernetes", "alembic")
 
@@ -99,7 +100,7 @@ def test_everyone_has_an_owner_retries_and_the_retry_policy(dagbag: DagBag) -> N
 
 def test_every_paid_resource_has_a_teardown_that_can_turn_the_run_red(dagbag: DagBag) -> None:
     for dag, task in tasks(dagbag):
-        if not issubclass(kind(task), PAID) or (dag.dag_id, task.task_id) in KEPT_ON_PURPOSE:
+        if not issubclass(kind(task), PAID):
             continue
         teardowns = [
             each
@@ -123,6 +124,36 @@ def test_a_teardown_runs_although_what_it_undoes_failed_half_way(dagbag: DagBag)
                 "succeeded; name read_inputs, which always has when something was made"
             )
             assert task.retries > 2, f"{dag.dag_id}.{task.task_id}: retries=TEARDOWN_RETRIES"
+
+
+@pytest.mark.parametrize("dag_id", ["build_preloaded_disk", "measure_ready_latency"])
+def test_a_teardown_does_not_give_up_at_the_first_refusal(dagbag: DagBag, dag_id: str) -> None:
+    for task in dagbag.dags[dag_id].tasks:
+        if task.is_teardown and kind(task) is not WatchRunOperator:
+            assert task.retry_policy == TEARDOWN_POLICY, f"{task.task_id}: **TEARDOWN"
+
+
+def test_a_paused_child_cannot_hang_the_nights_for_ever(dagbag: DagBag) -> None:
+    assert dagbag.dags["nightly_preload"].dagrun_timeout == timedelta(hours=12)
+
+
+def test_the_way_back_goes_even_when_a_person_marks_the_rollout_failed(dagbag: DagBag) -> None:
+    dag = dagbag.dags["roll_out_node_pool"]
+    way_back = dag.get_task("go_way_back")
+    assert way_back.is_teardown, "marking a run failed skips all but teardowns"
+    assert "record_rollout" in way_back.upstream_task_ids, "it asks what that task recorded"
+    setups = {each.task_id for each in way_back.upstream_list if each.is_setup}
+    between = {"create_canary_pool", "add_canary_node", "prove_images", "promote_snapshot"}
+    assert setups == {"read_inputs", *between}
+
+
+def test_clearing_the_end_of_a_rollout_makes_its_proof_anew(dagbag: DagBag) -> None:
+    dag = dagbag.dags["roll_out_node_pool"]
+    for task_id in ("await_new_nodes", "record_rollout"):
+        again = dag.get_task(task_id).get_upstreams_only_setups_and_teardowns()
+        assert {"read_inputs", "prove_images", "promote_snapshot", "delete_canary_pool"} <= {
+            task.task_id for task in again
+        }, f"{task_id}: name all that a rollout rests on in the setups of go_way_back"
 
 
 def test_a_watcher_is_the_only_task_that_decides_the_colour_of_a_run(dagbag: DagBag) -> None:
