@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ack_preload.domain.errors import (
 from ack_preload.domain.workload import NODE_POOL_LABEL, TEMPORARY_TAINT, workload_pod
 from ack_preload.hooks.kube import KubeHook, NodeView, read_answer
 from ack_preload.hooks.kubeconfig import ClusterAccess
-from ack_preload.triggers.kube import observe_pod
+from ack_preload.triggers.kube import Clusters, observe_node, observe_pod
 from emulator.clock import Clock
 from emulator.kube.cluster import KubeCluster
 
@@ -112,6 +113,42 @@ async def test_a_node_that_is_not_ready_says_why(kube: Running) -> None:
 def test_a_node_without_conditions_is_not_ready() -> None:
     bare = {"metadata": {"name": "n", "creationTimestamp": READY_AT}, "status": {}}
     assert NodeView.from_api(bare) == NodeView("n", READY_AT, ready=False, ready_at="")
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "name", "mine"),
+    [
+        pytest.param("cn-hangzhou.i-1", "other", True, id="its instance"),
+        pytest.param("alicloud://cn-hangzhou/i-1", "other", True, id="another way to write it"),
+        pytest.param("", NODE, True, id="no provider id yet, but its name"),
+        pytest.param("cn-hangzhou.i-11", "other", False, id="a longer id"),
+        pytest.param("", "other", False, id="nothing in common"),
+    ],
+)
+def test_a_node_is_told_by_its_instance_or_its_name(
+    provider_id: str, name: str, mine: bool
+) -> None:
+    found = NodeView(name, READY_AT, ready=True, ready_at=READY_AT, provider_id=provider_id)
+    assert found.is_on("i-1", NODE) is mine
+
+
+async def test_the_node_of_the_member_is_looked_at_not_the_first_of_the_pool(
+    kube: Running,
+) -> None:
+    stale, own = node(ready=True), node(ready=False)
+    stale["metadata"]["name"] = "cn-hangzhou.198.18.0.10"  # listed first
+    stale["spec"]["providerID"] = "cn-hangzhou.i-gone"
+    own["spec"]["providerID"] = "cn-hangzhou.i-1"
+    kube.cluster.store.create("nodes", stale)
+    member = {"instance_id": "i-1", "node_name": "i-1"}
+    async with AsyncExitStack() as stack:
+        clusters = Clusters("unused", stack)
+        opening = KubeHook.connect(kube.access(), "c1")
+        clusters.known["c1"] = await stack.enter_async_context(opening)
+        assert (await observe_node(clusters, "c1", "np1", member)).state == "joining"
+        kube.cluster.store.create("nodes", own)
+        seen = await observe_node(clusters, "c1", "np1", member)
+    assert (seen.state, (seen.detail or {})["node"]["name"]) == ("NotReady", NODE)
 
 
 async def test_only_the_kubelet_of_that_node_is_asked_for_events(kube: Running) -> None:

@@ -42,6 +42,7 @@ class NodeView:
     ready: bool
     ready_at: str  # last transition of the Ready condition; empty when there is none yet
     reason: str = ""  # why it is not Ready, in the kubelet's words
+    provider_id: str = ""  # ends in the id of its instance: cn-hangzhou.i-1
 
     @classmethod
     def from_api(cls, node: Mapping[str, Any]) -> NodeView:
@@ -55,7 +56,14 @@ class NodeView:
             ready=ready.get("status") == "True",
             ready_at=ready.get("lastTransitionTime") or "",
             reason=ready.get("message") or "",
+            provider_id=(node.get("spec") or {}).get("providerID") or "",
         )
+
+    def is_on(self, instance_id: str, node_name: str) -> bool:
+        """Tell whether it is the Node of that instance, by the cloud's id or by its name."""
+        if instance_id and self.provider_id.replace("/", ".").split(".")[-1] == instance_id:
+            return True
+        return self.name == node_name
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

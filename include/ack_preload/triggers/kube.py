@@ -39,17 +39,17 @@ class Clusters:
     def __init__(self, conn_id: str, stack: AsyncExitStack) -> None:
         self._conn_id = conn_id
         self._stack = stack
-        self._open: dict[str, KubeHook] = {}
+        self.known: dict[str, KubeHook] = {}
 
     async def get(self, cluster_id: str) -> KubeHook:
-        if cluster_id not in self._open:
+        if cluster_id not in self.known:
             opening = KubeHook.open(self._conn_id, cluster_id)
-            self._open[cluster_id] = await self._stack.enter_async_context(opening)
-        return self._open[cluster_id]
+            self.known[cluster_id] = await self._stack.enter_async_context(opening)
+        return self.known[cluster_id]
 
     def forget(self, cluster_id: str) -> None:
         """Ask for a new kubeconfig at the next look; the old connection closes with the wait."""
-        self._open.pop(cluster_id, None)
+        self.known.pop(cluster_id, None)
 
 
 @asynccontextmanager
@@ -71,21 +71,25 @@ async def node_ready(conn_id: str) -> AsyncIterator[Probe]:
                 return Observation("failed", {"error": "; ".join(errors)})
             if not members:
                 return Observation(ABSENT)
-            return await _node(clusters, cluster_id, pool_id, members[0].as_dict())
+            return await observe_node(clusters, cluster_id, pool_id, members[0].as_dict())
 
         yield look
 
 
-async def _node(
+async def observe_node(
     clusters: Clusters, cluster_id: str, pool_id: str, member: dict[str, Any]
 ) -> Observation:
+    """Look at the Node of one member of a pool."""
     try:
         nodes = await (await clusters.get(cluster_id)).nodes_of_pool(pool_id)
     except (UnclearReplyError, CloudError) as exc:
         return _unreachable(clusters, cluster_id, exc)
-    if not nodes:
+    # A Node can outlive its instance for a while: the first of the pool may be another's.
+    node = next(
+        (each for each in nodes if each.is_on(member["instance_id"], member["node_name"])), None
+    )
+    if node is None:
         return Observation("joining", {"member": member})
-    node = nodes[0]
     state = "Ready" if node.ready and node.ready_at else "NotReady"
     return Observation(state, {"member": member, "node": node.as_dict()})
 
