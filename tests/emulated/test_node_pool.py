@@ -20,6 +20,7 @@ from ack_preload.domain.node_pools import PoolSpec
 from ack_preload.domain.tags import APPLIED_KEY, EXPIRES_KEY, PREVIOUS_KEY, RUN_KEY
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.ecs import EcsHook
+from ack_preload.hooks.history import open_store
 from ack_preload.operators.build_instance import RunBuildInstanceOperator, StopInstanceOperator
 from ack_preload.operators.node_pool import (
     MAX_RESTARTS,
@@ -28,6 +29,7 @@ from ack_preload.operators.node_pool import (
 )
 from ack_preload.operators.node_pool_end import DeleteNodePoolOperator, RestoreNodePoolOperator
 from ack_preload.operators.rollout import RecordRolloutOperator
+from ack_preload.store import SnapshotRecord
 from emulator.app import Handle
 from tests.emulated.driving import context, deferred_by, fired, perform, target
 
@@ -184,6 +186,45 @@ def test_a_second_try_of_a_change_still_knows_the_way_back(
     deferred_by(apply(cloud, snapshots[1]), LATER)
     assert perform(apply(cloud, snapshots[1]), LATER)["previous_snapshot_id"] == snapshots[0]
     assert len(bodies(cloud, "ModifyClusterNodePool")) == 1
+
+
+def built_for(runtime_version: str, snapshot_id: str) -> None:
+    """Record the snapshot of a disk that was built for a version of containerd."""
+    open_store().put_snapshot(
+        SnapshotRecord(
+            snapshot_id=snapshot_id,
+            dag_id="build_preloaded_disk",
+            run_id="manual__1",
+            target="demo",
+            lock_digest="sha256:1",
+            runtime_version=runtime_version,
+        )
+    )
+
+
+def test_a_snapshot_for_another_runtime_than_the_pools_is_refused(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    made = perform(apply(cloud, snapshots[0]), EARLIER)
+    built_for("1.6.36", snapshots[1])
+    with pytest.raises(InvalidInputError) as caught:
+        perform(apply(cloud, snapshots[1]), LATER)
+    assert str(caught.value) == (
+        f"node pool {made['node_pool_id']} ({NAME}) has containerd 1.6.20 and snapshot "
+        f"{snapshots[1]} was built for 1.6.36; bring the pool to 1.6.36, or choose another "
+        "pool.name in the target"
+    )
+    assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[0]
+
+
+@pytest.mark.parametrize("version", ["1.6.20", ""], ids=["the pool's", "not recorded"])
+def test_a_snapshot_for_the_pools_runtime_is_applied(
+    cloud: Handle, snapshots: tuple[str, str], version: str
+) -> None:
+    made = perform(apply(cloud, snapshots[0]), EARLIER)
+    built_for(version, snapshots[1])
+    perform(apply(cloud, snapshots[1]), LATER)
+    assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[1]
 
 
 def test_a_pool_that_this_run_made_can_be_changed_and_stays_its_own(

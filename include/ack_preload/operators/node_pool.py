@@ -31,6 +31,7 @@ from ack_preload.domain.tags import (
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.calls import POOL_BUSY
 from ack_preload.operators.base import CloudOperator, as_mapping
+from ack_preload.operators.pool_runtime import check_runtime, source_runtime
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -136,7 +137,7 @@ class ApplyNodePoolOperator(AckOperator):
             name=self.pool_name,
             snapshot_id=self.snapshot_id or None,
             desired_size=size(self.desired_size),
-            runtime_version=self._runtime_version(spec),
+            runtime_version=source_runtime(self.hook, spec),
             tags=owner.tags() | {PURPOSE_KEY: self.purpose},
         )
         try:
@@ -168,6 +169,7 @@ class ApplyNodePoolOperator(AckOperator):
         if found.snapshot_id == (self.snapshot_id or None):
             self.log.info("Node pool %s is as wanted", found.node_pool_id)
             return self._applied(spec, found.node_pool_id, "")
+        check_runtime(found, self.snapshot_id)
         task_id = self.change(
             spec.cluster_id,
             found.node_pool_id,
@@ -194,15 +196,6 @@ class ApplyNodePoolOperator(AckOperator):
             tags |= {APPLIED_KEY: owner.run, PREVIOUS_KEY: found.snapshot_id or ""}
         disks = found.disks_with(spec.data_disk(self.snapshot_id or None))
         return {"scaling_group": {"data_disks": disks, "tags": tags_for_api(tags)}}
-
-    def _runtime_version(self, spec: PoolSpec) -> str:
-        source = self.hook.node_pool(spec.cluster_id, spec.source_pool_id)
-        if source is None or not source.runtime_version:
-            raise InvalidInputError(
-                f"source.node_pool_id is {spec.source_pool_id!r}, which is no node pool of cluster "
-                f"{spec.cluster_id} with a container runtime; name the pool to speed up"
-            )
-        return source.runtime_version
 
     def _applied(self, spec: PoolSpec, node_pool_id: str, task_id: str) -> dict[str, Any]:
         subject = {"cluster_id": spec.cluster_id, "node_pool_id": node_pool_id}
