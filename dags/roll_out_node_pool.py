@@ -5,21 +5,23 @@ A canary pool of one node is made from the snapshot, and the node must prove tha
 image of the lock, by digest. Only then the target's own pool is made, or changed, to use it. A
 pool that exists keeps its nodes; those to come get the new disk.
 
-- **Run again**: trigger it, or clear the failed task. A pool that is as wanted is left as it is.
+- **Run again**: trigger it, or clear the failed task with what follows: the proof is made again,
+  on a new canary. A pool that is as wanted is left as it is.
 - **Left behind if it fails**: the target's pool on its previous snapshot, or no pool when this
-  run made it (the way back). The canary is deleted, good or bad.
+  run made it (the way back; also when the run is marked failed). A pool whose rollout the run
+  recorded before stays. The canary is deleted, good or bad.
 - **Owner**: node-platform
 """
 
 from __future__ import annotations
 
-from airflow.sdk import Param, TriggerRule, chain, dag
+from airflow.sdk import Param, chain, dag
 
 from ack_preload.operators.conventions import (
     DEFAULT_ARGS,
     ROLLOUT,
     TAG,
-    TEARDOWN_RETRIES,
+    TEARDOWN,
     chain_param,
     target_param,
 )
@@ -93,21 +95,21 @@ def roll_out_node_pool() -> None:
         images_verified=proof.output["images_verified"],
         outlets=[ROLLOUT],
     )
+    # A run that was good has its rollout recorded, and nothing to undo. All that the record rests
+    # on is a setup: clearing a later task makes it anew, never a pool with another's proof.
     way_back = RestoreNodePoolOperator(
-        task_id="go_way_back", cluster_id=CLUSTER, trigger_rule=TriggerRule.ONE_FAILED
-    )
+        task_id="go_way_back", cluster_id=CLUSTER, **TEARDOWN
+    ).as_teardown(setups=[inputs, canary, node, proof, pool], on_failure_fail_dagrun=True)
     delete_canary = DeleteNodePoolOperator(
         task_id="delete_canary_pool",
         cluster_id=CLUSTER,
         pool_name=CANARY,
-        retries=TEARDOWN_RETRIES,
+        **TEARDOWN,
     ).as_teardown(setups=[inputs, canary, node], on_failure_fail_dagrun=True)
 
     chain(canary, node, proof, pool, ready, record, way_back)
     chain(proof, delete_canary)
-    chain(
-        [way_back, delete_canary], WatchRunOperator(task_id="watch_run", may_skip=["go_way_back"])
-    )
+    chain([way_back, delete_canary], WatchRunOperator(task_id="watch_run"))
 
 
 roll_out_node_pool()

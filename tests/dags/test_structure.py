@@ -126,7 +126,9 @@ def test_a_teardown_runs_although_what_it_undoes_failed_half_way(dagbag: DagBag)
             assert task.retries > 2, f"{dag.dag_id}.{task.task_id}: retries=TEARDOWN_RETRIES"
 
 
-@pytest.mark.parametrize("dag_id", ["build_preloaded_disk", "measure_ready_latency"])
+@pytest.mark.parametrize(
+    "dag_id", ["build_preloaded_disk", "measure_ready_latency", "roll_out_node_pool"]
+)
 def test_a_teardown_does_not_give_up_at_the_first_refusal(dagbag: DagBag, dag_id: str) -> None:
     for task in dagbag.dags[dag_id].tasks:
         if task.is_teardown and kind(task) is not WatchRunOperator:

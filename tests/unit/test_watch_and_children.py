@@ -35,13 +35,6 @@ def test_a_task_that_did_not_do_its_work_makes_the_run_red(state: str) -> None:
         WatchRunOperator(task_id="w").execute(run_with(a="success", b=state))
 
 
-def test_a_skip_that_is_meant_is_no_failure() -> None:
-    watch = WatchRunOperator(task_id="w", may_skip=["way_back"])
-    assert watch.execute(run_with(a="success", way_back="skipped")) == 2
-    with pytest.raises(AirflowFailException, match="way_back is failed"):
-        watch.execute(run_with(way_back="failed"))
-
-
 def parent(state: DagRunState | None, *, paused: bool = False) -> Any:
     """Return the context of a parent whose child has this state; ``None`` for no child yet."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -15,18 +14,15 @@ RED = frozenset({"failed", "upstream_failed", "removed", "skipped"})
 
 
 class WatchRunOperator(BaseOperator):
-    """Fail when any task of the run failed, or was skipped without being meant to.
+    """Fail when any task of the run failed, or was skipped: no task here is meant to be.
 
     Put it after everything. Airflow judges a run by its last tasks, and a run that a person marks
     failed skips what is left: it would end *green* for lack of a failed last task. A teardown runs
     even then, so this is a teardown, one without a setup.
-
-    :param may_skip: ids of tasks that are skipped when all goes well.
     """
 
-    def __init__(self, *, may_skip: Collection[str] = (), **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.may_skip = may_skip
         self.as_teardown(on_failure_fail_dagrun=True)
 
     def execute(self, context: Context) -> int:
@@ -34,9 +30,6 @@ class WatchRunOperator(BaseOperator):
         found = ti.get_task_states(ti.dag_id, run_ids=[ti.run_id])
         states: dict[str, str | None] = found.get(ti.run_id) or {}
         red = {name: state for name, state in states.items() if state in RED}
-        for name in self.may_skip:
-            if red.get(name) == "skipped":
-                del red[name]
         if red:
             shown = ", ".join(f"{name} is {state}" for name, state in sorted(red.items()))
             # Not to be retried: the states that it looks at are final.
