@@ -3,11 +3,14 @@
 
 Deletes what carries our tag and is past its expiry: node pools of measurements, instances, disks,
 key pairs. Of snapshots the last good ones of each target stay, and the young ones, and every one
-that any node pool names, pools without nodes included. Nothing without our tag is ever touched.
+that any node pool names, pools without nodes included. Good is what the history recorded or a build
+tagged as sealed. Of instances only build instances go; nodes go with their pool. Nothing without
+our tag is ever touched.
 
 - **Run again**: any time; it looks anew each time. With `dry_run` it only says what it would do.
 - **Left behind if it fails**: what it could not delete is listed in the error and stays for the
-  next run. A cluster that cannot be read keeps all snapshots, since a pool of it may need them.
+  next run. A cluster that cannot be read keeps all snapshots, since a pool of it may need them;
+  one that no target names any more keeps its own.
 - **Owner**: node-platform
 """
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ack_preload.domain.errors import CloudError
-from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT_KEY, sealed_tags
+from ack_preload.domain.errors import CloudError, CloudUnavailableError
+from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT_KEY, PURPOSE_KEY, sealed_tags
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.history import open_store
 from ack_preload.operators.build_instance import RunBuildInstanceOperator
@@ -52,11 +52,10 @@ def sweep(*, dry: bool = False) -> dict[str, Any]:
     return SweepLeftoversOperator(task_id="sweep", is_dry_run=str(dry)).execute(context())
 
 
-def make_instance(cloud: Handle, **changes: Any) -> dict[str, Any]:
+def make_instance(cloud: Handle, run_id: str = "manual__1") -> dict[str, Any]:
     made: dict[str, Any] = perform(
-        RunBuildInstanceOperator(
-            task_id="run", target=target(cloud), key_pair_name="demo-nodes", **changes
-        )
+        RunBuildInstanceOperator(task_id="run", target=target(cloud), key_pair_name="demo-nodes"),
+        context(run_id=run_id),
     )
     return made
 
@@ -221,3 +220,28 @@ def test_the_nodes_of_a_pool_are_left_to_ack(cloud: Handle) -> None:
     perform(scale)
     expire(cloud)
     assert sweep()["swept"] == {"node pool": [pool_id]}
+
+
+def test_nodes_that_cannot_be_read_do_not_end_the_sweep(
+    cloud: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool_id = make_pool(cloud)
+    made, node = make_instance(cloud), make_instance(cloud, run_id="run-2")
+    cloud.cloud.instances[node["instance_id"]].tags[PURPOSE_KEY] = "measure"
+    expire(cloud)
+    operator = SweepLeftoversOperator(task_id="sweep", is_dry_run="False")
+
+    def refuse(cluster_id: str, node_pool_id: str) -> None:
+        raise CloudUnavailableError("ServiceUnavailable", "later", request_id="R-1")
+
+    monkeypatch.setattr(operator.ack, "nodes", refuse)
+    with pytest.raises(SweepIncompleteError, match=f"nodes of node pool {pool_id} cannot be read"):
+        operator.execute(context())
+    instances, _, pools = standing(cloud)
+    assert pool_id not in pools
+    assert made["instance_id"] not in instances
+    assert node["instance_id"] in instances
+    # Once they can be read, an instance that no pool has is for a person to look at.
+    with pytest.raises(SweepIncompleteError, match=f"{node['instance_id']}.*delete it by hand"):
+        sweep()
+    assert node["instance_id"] in standing(cloud)[0]

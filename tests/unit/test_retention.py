@@ -12,9 +12,19 @@ from ack_preload.domain.retention import (
     Keeping,
     SnapshotFacts,
     decide_expired,
+    decide_instance,
     decide_snapshots,
 )
-from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT, PRODUCT_KEY, SEALED_KEY, TARGET_KEY
+from ack_preload.domain.tags import (
+    BUILD,
+    CLUSTER_KEY,
+    EXPIRES_KEY,
+    PRODUCT,
+    PRODUCT_KEY,
+    PURPOSE_KEY,
+    SEALED_KEY,
+    TARGET_KEY,
+)
 
 NOW = datetime(2026, 11, 24, 4, tzinfo=UTC)
 OURS = {PRODUCT_KEY: PRODUCT, TARGET_KEY: "demo"}
@@ -53,6 +63,29 @@ def test_an_unreadable_expiry_is_kept_and_told() -> None:
     assert "'soon', which is no time; mend or delete it by hand" in str(decision)
 
 
+@pytest.mark.parametrize(
+    ("tags", "members_known", "delete", "doubtful"),
+    [
+        pytest.param({PURPOSE_KEY: BUILD}, True, True, False, id="a build instance"),
+        pytest.param({PURPOSE_KEY: BUILD}, False, True, False, id="one, with pools unread"),
+        pytest.param({PURPOSE_KEY: "measure"}, True, False, True, id="a node of no pool"),
+        pytest.param({PURPOSE_KEY: "measure"}, False, False, False, id="a node of an unread pool"),
+        pytest.param({}, True, False, True, id="no purpose"),
+    ],
+)
+def test_only_an_instance_that_a_build_made_is_deleted_directly(
+    tags: dict[str, str], members_known: bool, delete: bool, doubtful: bool
+) -> None:
+    found = Found("instance", "i-1", {**OURS, EXPIRES_KEY: "2020-01-01T00:00:00Z", **tags})
+    decision = decide_instance(found, NOW, members_known=members_known)
+    assert (decision.delete, decision.doubtful) == (delete, doubtful)
+
+
+def test_a_node_that_has_not_expired_is_no_doubt() -> None:
+    decision = decide_instance(Found("instance", "i-1", OURS), NOW, members_known=True)
+    assert (decision.delete, decision.doubtful) == (False, False)
+
+
 def snapshot(name: str, *, age_h: float, good: bool = True, target: str = "demo") -> SnapshotFacts:
     tags = {PRODUCT_KEY: PRODUCT, TARGET_KEY: target}
     found = Found("snapshot", name, tags)
@@ -61,7 +94,11 @@ def snapshot(name: str, *, age_h: float, good: bool = True, target: str = "demo"
 
 def doomed(*snapshots: SnapshotFacts, referenced: set[str] | None = None) -> set[str]:
     decisions = decide_snapshots(
-        snapshots, referenced=referenced or set(), keeping={"demo": RULE}, now=NOW
+        snapshots,
+        referenced=referenced or set(),
+        keeping={"demo": RULE},
+        now=NOW,
+        clusters={"c-1"},
     )
     return {each.found.resource_id for each in decisions if each.delete}
 
@@ -77,6 +114,19 @@ def test_the_last_good_ones_stay_whatever_their_age() -> None:
 
 def test_one_that_a_pool_names_stays() -> None:
     assert doomed(*history(4), referenced={"s-3"}) == {"s-2"}
+
+
+def test_one_of_a_cluster_that_was_not_read_stays_and_is_told() -> None:
+    tags = {**OURS, CLUSTER_KEY: "c-2"}
+    old = SnapshotFacts(Found("snapshot", "s-old", tags), NOW - timedelta(days=9), is_good=True)
+    judged = [
+        decide_snapshots(
+            [*history(2), old], referenced=set(), keeping={"demo": RULE}, now=NOW, clusters=read
+        )[-1]
+        for read in ({"c-1"}, {"c-1", "c-2"})
+    ]
+    assert [(each.delete, each.doubtful) for each in judged] == [(False, True), (True, False)]
+    assert "cluster c-2 was not looked at; delete it by hand" in str(judged[0])
 
 
 def test_a_young_one_stays_although_there_are_newer() -> None:
@@ -102,7 +152,12 @@ def test_a_history_that_knows_nothing_is_no_judge_beside_sealed_snapshots() -> N
     ]
     old = snapshot("s-old", age_h=99, good=False)
     decisions = decide_snapshots(
-        [*sealed, old], referenced=set(), keeping={"demo": RULE}, now=NOW, unrecorded={"demo"}
+        [*sealed, old],
+        referenced=set(),
+        keeping={"demo": RULE},
+        now=NOW,
+        clusters=(),
+        unrecorded={"demo"},
     )
     assert {each.found.resource_id for each in decisions if each.delete} == {"s-2"}
     assert [each.found.resource_id for each in decisions if each.doubtful] == ["s-old"]
@@ -123,7 +178,9 @@ def test_a_foreign_snapshot_stays() -> None:
     foreign = SnapshotFacts(
         Found("snapshot", "s-foreign", {TARGET_KEY: "demo"}), NOW - timedelta(days=99), is_good=True
     )
-    decisions = decide_snapshots([foreign], referenced=set(), keeping={"demo": RULE}, now=NOW)
+    decisions = decide_snapshots(
+        [foreign], referenced=set(), keeping={"demo": RULE}, now=NOW, clusters=()
+    )
     assert [each.delete for each in decisions] == [False]
 
 

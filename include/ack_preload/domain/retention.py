@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ack_preload.domain.tags import (
+    BUILD,
+    CLUSTER_KEY,
     EXPIRES_KEY,
     PRODUCT_KEY,
+    PURPOSE_KEY,
     RUN_KEY,
     TARGET_KEY,
     is_ours,
@@ -59,6 +62,23 @@ def decide_expired(found: Found, now: datetime) -> Decision:
     return Decision(found, delete=True, why=f"expired {expires}")
 
 
+def decide_instance(found: Found, now: datetime, *, members_known: bool) -> Decision:
+    """Judge an instance that no node pool was seen to have as its node.
+
+    Nodes carry the tags of their pool, so our tag alone does not tell them from a build instance;
+    to delete one behind its scaling group's back makes the group start another.
+
+    :param members_known: whether the nodes of every node pool of ours could be read.
+    """
+    decision = decide_expired(found, now)
+    if not decision.delete or found.tags.get(PURPOSE_KEY) == BUILD:
+        return decision
+    why = "it is no build instance, so only its node pool may remove it"
+    if members_known:
+        why += "; no pool has it: look what it is, and delete it by hand"
+    return Decision(found, delete=False, why=why, doubtful=members_known)
+
+
 @dataclass(frozen=True, slots=True)
 class SnapshotFacts:
     """A snapshot of ours and what is known of it.
@@ -90,12 +110,14 @@ def decide_snapshots(
     referenced: Collection[str],
     keeping: Mapping[str, Keeping],
     now: datetime,
+    clusters: Collection[str],
     unrecorded: Collection[str] = (),
 ) -> list[Decision]:
     """Judge all snapshots of an account.
 
     :param referenced: ids that any node pool names, now or as its way back, zero nodes or not.
     :param keeping: the rule of each target; one without a rule keeps everything it has.
+    :param clusters: the clusters whose node pools were read, for ``referenced``.
     :param unrecorded: targets of which the history knows no snapshot. When the cloud has sealed
         ones of such a target, the history is the wrong one, and no judge of the others.
     """
@@ -114,15 +136,26 @@ def decide_snapshots(
             keeping=keeping.get(target),
             age=now - each.created,
         )
-        if decision.delete and not each.is_good and target in sealed & set(unrecorded):
-            why = "the history knows no snapshot of its target; is it the right one?"
-            decision = Decision(each.found, delete=False, why=why, doubtful=True)
+        blind = not each.is_good and target in sealed & set(unrecorded)
+        if decision.delete and (doubt := _doubt(each.found, clusters, blind=blind)):
+            decision = Decision(each.found, delete=False, why=doubt, doubtful=True)
         decisions.append(decision)
     return decisions
 
 
 def _target(each: SnapshotFacts) -> str:
     return each.found.tags.get(TARGET_KEY, "")
+
+
+def _doubt(found: Found, clusters: Collection[str], *, blind: bool) -> str:
+    """Return why a snapshot that would go had better stay, or "" when nothing speaks for it."""
+    cluster_id = found.tags.get(CLUSTER_KEY)
+    if cluster_id and cluster_id not in clusters:
+        return (
+            f"its cluster {cluster_id} was not looked at; delete it by hand, or name the cluster "
+            "in a target"
+        )
+    return "the history knows no snapshot of its target; is it the right one?" if blind else ""
 
 
 def _decide_snapshot(

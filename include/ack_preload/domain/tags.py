@@ -17,6 +17,9 @@ TARGET_KEY = "ack-preload/target"
 RUN_KEY = "ack-preload/run"
 EXPIRES_KEY = "ack-preload/expires"
 PURPOSE_KEY = "ack-preload/purpose"
+BUILD = "build"
+"""The purpose of a build instance: the only kind of instance that is ours to delete directly."""
+CLUSTER_KEY = "ack-preload/cluster"  # on a snapshot: the cluster whose node pools may need it
 # On a node pool that an earlier run made and this one changed: who changed it, and what to.
 APPLIED_KEY = "ack-preload/applied-by"
 PREVIOUS_KEY = "ack-preload/previous-snapshot"

@@ -14,7 +14,7 @@ from ack_preload.domain.errors import (
     ResourceFailedError,
     WaitTimeoutError,
 )
-from ack_preload.domain.tags import PRODUCT_KEY, Ownership, is_ours
+from ack_preload.domain.tags import BUILD, PRODUCT_KEY, PURPOSE_KEY, Ownership, is_ours
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.base import CloudOperator, as_mapping
 
@@ -92,7 +92,7 @@ class RunBuildInstanceOperator(EcsOperator):
             # The release time is part of the token: it moves when a run outlives it, and the
             # cloud refuses a known token with other parameters.
             token=self.client_token(context, release_at.isoformat()),
-            tags=owner.tags(),
+            tags=owner.tags() | {PURPOSE_KEY: BUILD},
             user_data=self.user_data,
         )
         self.log.info(

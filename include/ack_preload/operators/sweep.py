@@ -16,6 +16,7 @@ from ack_preload.domain.retention import (
     Keeping,
     SnapshotFacts,
     decide_expired,
+    decide_instance,
     decide_snapshots,
 )
 from ack_preload.domain.tags import (
@@ -24,6 +25,7 @@ from ack_preload.domain.tags import (
     PRODUCT_KEY,
     RUN_KEY,
     is_of_run,
+    is_ours,
     is_sealed,
 )
 from ack_preload.hooks.ack import AckHook
@@ -107,18 +109,21 @@ class SweepLeftoversOperator(CloudOperator):
             for pool in listed:
                 found = Found("node pool", pool.node_pool_id, pool.tags)
                 yield decide_expired(found, now), _in_cluster(self.ack, cluster_id)
-        members = self._members(pools)
+        clusters = {target.cluster_id for target in targets}
+        members, members_known = self._members(pools, problems)
+        members_known &= len(pools) == len(clusters)
         for instance in self.ecs.instances(OURS):
             if instance.instance_id not in members:
                 found = Found("instance", instance.instance_id, instance.tags)
-                yield decide_expired(found, now), self.ecs.delete_instance
+                decision = decide_instance(found, now, members_known=members_known)
+                yield decision, self.ecs.delete_instance
         for disk in self.ecs.disks(OURS):
             if disk.status == "Available":
                 found = Found("disk", disk.disk_id, disk.tags)
                 yield decide_expired(found, now), self.ecs.delete_disk
         for name, tags in self.ecs.key_pairs(OURS).items():
             yield decide_expired(Found("key pair", name, tags), now), self.ecs.delete_key_pair
-        if len(pools) == len({target.cluster_id for target in targets}):
+        if len(pools) == len(clusters):
             for decision in self._snapshots(targets, pools, now):
                 yield decision, self.ecs.delete_snapshot
 
@@ -137,15 +142,28 @@ class SweepLeftoversOperator(CloudOperator):
                 )
         return found
 
-    def _members(self, pools: dict[str, list[NodePoolView]]) -> frozenset[str]:
-        """Return the instances that are nodes: ACK removes them with their pool."""
-        return frozenset(
-            node.instance_id
-            for cluster_id, listed in pools.items()
-            for pool in listed
-            if pool.tags.get(PRODUCT_KEY) == PRODUCT
-            for node in self.ack.nodes(cluster_id, pool.node_pool_id)
-        )
+    def _members(
+        self, pools: dict[str, list[NodePoolView]], problems: list[str]
+    ) -> tuple[frozenset[str], bool]:
+        """Return the instances that are nodes, and whether those are all.
+
+        ACK removes them with their pool. A pool that cannot be read is a problem.
+        """
+        members: set[str] = set()
+        known = True
+        for cluster_id, listed in pools.items():
+            for pool in (each for each in listed if is_ours(each.tags)):
+                try:
+                    nodes = self.ack.nodes(cluster_id, pool.node_pool_id)
+                except (CloudError, UnclearReplyError) as exc:
+                    known = False
+                    problems.append(
+                        f"nodes of node pool {pool.node_pool_id} cannot be read, so only build "
+                        f"instances were swept: {exc}"
+                    )
+                else:
+                    members.update(node.instance_id for node in nodes)
+        return frozenset(members), known
 
     def _snapshots(
         self, targets: Sequence[Target], pools: dict[str, list[NodePoolView]], now: datetime
@@ -171,6 +189,7 @@ class SweepLeftoversOperator(CloudOperator):
             referenced=referenced,
             keeping=keeping,
             now=now,
+            clusters=pools.keys(),
             unrecorded=[name for name in keeping if not store.snapshots(name)],
         )
 
