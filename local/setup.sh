@@ -128,6 +128,7 @@ if [ $busybox = yes ]; then
         { say "setup: busybox-static cannot be downloaded; see $log"; exit 1; }
     quietly dpkg-deb -x "$scratch"/busybox-static_*.deb "$scratch/root"
     mkdir -p "$TOOLS/bin"
-    find "$scratch/root" -name busybox -type f -exec cp {} "$TOOLS/bin/busybox" \;
+    # By its folder: other files of the package have the same name. Debian 13 merged /bin.
+    quietly install -m 755 "$(find "$scratch/root" -path '*bin/busybox' -type f)" "$TOOLS/bin/busybox"
     rm -rf "$scratch"
 fi
