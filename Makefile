@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 export PYTHONPATH := include:.
+# What set-up unpacked instead of installing, and root's tools, as in the local run.
+export PATH := $(CURDIR)/.local/tools/bin:$(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # Tests and tools must not see an Airflow or an account of this machine.
 unexport AIRFLOW_HOME
 export AIRFLOW__CORE__LOAD_EXAMPLES := False

@@ -24,7 +24,11 @@ from local.supervisor import Component, ComponentError, Supervisor
 # A component with a child that leaves its session, as daemons do; says when both are there.
 PARENT = """
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+code = "import time; print('up', flush=True); time.sleep(600)"
+child = subprocess.Popen(
+    [sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE
+)
+child.stdout.readline()  # Popen returns before the kernel shows the environment of the child
 print("up", flush=True)
 time.sleep(600)
 """

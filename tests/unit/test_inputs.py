@@ -28,7 +28,9 @@ OTHER = ImageLock((LockedImage("registry.example.com/b:1", f"sha256:{'b' * 64}")
 @pytest.fixture(autouse=True)
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "targets.yaml"
-    path.write_text(yaml.safe_dump({"targets": [TARGET, changed("name", to="other")]}))
+    other = changed("name", to="other")
+    other["pool"] = {**other["pool"], "name": "other"}
+    path.write_text(yaml.safe_dump({"targets": [TARGET, other]}))
     monkeypatch.setenv(PATH_VARIABLE, str(path))
     store = {"conn_type": "sqlite", "host": str(tmp_path / "history.db")}
     monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_STORE", json.dumps(store))
