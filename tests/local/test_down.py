@@ -167,3 +167,16 @@ def test_a_part_that_ends_stops_all_and_is_named(layout: Layout, run: Callable[.
 
     assert marked(state["token"]) == []
     assert "triggerer was killed by signal 9" in state_of(layout)["error"]
+
+
+@pytest.mark.slow
+def test_it_ends_when_its_starter_has_gone(layout: Layout, run: Callable[..., str]) -> None:
+    environment = {**os.environ, HOME_VARIABLE: str(layout.home)}
+    command = [sys.executable, "-m", "local.serve", "--machines", "paper", "--with-stdin"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE) as serve:
+        assert serve.stdin is not None
+        serve.stdin.close()
+        assert serve.wait(timeout=LIMIT_S) == 0
+    state = state_of(layout)
+    assert state["phase"] == "stopped"
+    assert marked(state["token"]) == []
