@@ -173,7 +173,7 @@ def main() -> int:
         console.print(f"\n[bold red]Failed:[/] {escape(str(error))}")
         return 1
     except KeyboardInterrupt:
-        console.print("\nInterrupted; everything is stopped.")
+        console.print("\nInterrupted; what was started is stopped.")
         return 130
     stack = running_stack(layout)
     where = login(layout, stack) if stack else "Look around in Airflow with: make up"

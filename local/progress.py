@@ -86,6 +86,8 @@ class Progress:
         return table
 
     def _lines(self, chain: Chain) -> None:
+        if not chain.stages and time.monotonic() - self._spoke > REMIND_EVERY_S:
+            self._say(f"nightly_preload: {chain.state}")  # such as queued behind another run
         for stage in chain.stages:
             doing = activity(self.airflow_home, stage)
             if not doing and stage.state in ("queued", "running"):
@@ -97,6 +99,9 @@ class Progress:
             overdue = stage.state == "running" and time.monotonic() - self._spoke > REMIND_EVERY_S
             if changed or overdue:
                 self._said[stage.dag_id] = key
-                self._spoke = time.monotonic()
-                since = clock(self._spoke - self._began)
-                self.console.print(f"{since}  {text}", highlight=False, markup=False)
+                self._say(text)
+
+    def _say(self, text: str) -> None:
+        self._spoke = time.monotonic()
+        since = clock(self._spoke - self._began)
+        self.console.print(f"{since}  {text}", highlight=False, markup=False)

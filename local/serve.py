@@ -20,6 +20,7 @@ from typing import Any
 
 from local import airflow_home
 from local.cloud_files import connections, write_targets
+from local.database import close_unfinished
 from local.layout import ROOT, Layout, write_private
 from local.processes import as_root, free_port
 from local.reap import reap
@@ -135,10 +136,12 @@ class LocalRun:
         wanted = f"{(ROOT / 'requirements.txt').stat().st_mtime_ns}"
         database = config.with_name("airflow.db")
         if database.exists() and stamp.exists() and stamp.read_text() == wanted:
+            close_unfinished(database)
             return
         argv = [str(_BIN / "airflow"), "db", "migrate"]
         migrate = Component("db-migrate", argv, self.environment, umask=0o077)
         await self.supervisor.run(migrate, within_s=MIGRATE_WITHIN_S)
+        close_unfinished(database)
         stamp.write_text(wanted)
 
     async def _start_airflow_part(self, name: str, argv: list[str]) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
+from local.chain import NIGHTLY
 from local.layout import HOME_VARIABLE, ROOT, Layout
 from local.processes import marked
+from local.stack import Stack
 
 LIMIT_S = 280
 
@@ -167,6 +169,26 @@ def test_a_part_that_ends_stops_all_and_is_named(layout: Layout, run: Callable[.
 
     assert marked(state["token"]) == []
     assert "triggerer was killed by signal 9" in state_of(layout)["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2 * LIMIT_S)
+def test_a_run_that_was_under_way_is_failed_and_does_not_hold_up_the_next(
+    layout: Layout, run: Callable[..., str]
+) -> None:
+    run("up", "--machines", "paper")
+    api = Stack(layout).api()
+    first = api.trigger(NIGHTLY, {})
+    assert api.run(NIGHTLY, first)["state"] in ("queued", "running")
+    api.close()
+    run("down")
+
+    run("up", "--machines", "paper")
+    api = Stack(layout).api()
+    assert api.run(NIGHTLY, first)["state"] == "failed"
+    states = {task["state"] for task in api.tasks(NIGHTLY, first)}
+    assert states <= {"failed", "success", None}
+    api.close()
 
 
 @pytest.mark.slow
