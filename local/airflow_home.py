@@ -31,19 +31,7 @@ def airflow_config(layout: Layout, secrets: Secrets, ports: Ports) -> dict[str, 
     """Return every option that differs from Airflow's default, by section."""
     url = f"http://127.0.0.1:{ports.api}"
     return {
-        "core": {
-            "dags_folder": str(ROOT / "dags"),
-            "plugins_folder": str(ROOT / "plugins"),
-            "executor": "local.executor.ResumingLocalExecutor",
-            "parallelism": "3",  # waiting holds no worker; the default forks 32
-            "load_examples": "False",
-            "fernet_key": secrets.fernet_key,
-            "simple_auth_manager_users": f"{USER}:admin",
-            "simple_auth_manager_passwords_file": str(secrets.passwords_file),
-            # Set with the port: left at its default, every task would call port 8080.
-            "execution_api_server_url": f"{url}/execution/",
-            "hostname_callable": "local.loopback.hostname",
-        },
+        "core": _core(secrets, url),
         "api": {
             "host": "127.0.0.1",
             "port": str(ports.api),
@@ -73,6 +61,22 @@ def airflow_config(layout: Layout, secrets: Secrets, ports: Ports) -> dict[str, 
             "use_job_schedule": "False",
         },
         "dag_processor": {"refresh_interval": "30"},
+    }
+
+
+def _core(secrets: Secrets, url: str) -> dict[str, str]:
+    return {
+        "dags_folder": str(ROOT / "dags"),
+        "plugins_folder": str(ROOT / "plugins"),
+        "executor": "local.executor.ResumingLocalExecutor",
+        "parallelism": "3",  # waiting holds no worker; the default forks 32
+        "load_examples": "False",
+        "fernet_key": secrets.fernet_key,
+        "simple_auth_manager_users": f"{USER}:admin",
+        "simple_auth_manager_passwords_file": str(secrets.passwords_file),
+        # Set with the port: left at its default, every task would call port 8080.
+        "execution_api_server_url": f"{url}/execution/",
+        "hostname_callable": "local.loopback.hostname",
     }
 
 
