@@ -23,6 +23,7 @@ class Handle:
     def __init__(self, emulator: Emulator, loop: asyncio.AbstractEventLoop) -> None:
         self.facts = emulator.facts
         self.cloud = emulator.cloud
+        self.faults = emulator.faults  # safe from any thread
         self.state_dir = emulator.options.state_dir
         self._loop = loop
 

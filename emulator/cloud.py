@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.account import Account
 from emulator.clock import Clock
+from emulator.faults import Faults
 from emulator.ids import Ids
 from emulator.tokens import ClientTokens
 
@@ -25,8 +26,11 @@ log = logging.getLogger(__name__)
 class Cloud:
     """All that one account owns. Lives on one event loop; handlers run there too."""
 
-    def __init__(self, settings: Settings, clock: Clock, machines: Machines) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, machines: Machines, faults: Faults | None = None
+    ) -> None:
         self.settings = settings
+        self.faults = faults or Faults()
         self.clock = clock
         self.machines = machines
         self.account = Account()

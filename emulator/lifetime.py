@@ -19,6 +19,7 @@ from emulator.clock import Clock
 from emulator.cloud import Cloud
 from emulator.content.catalogue import KUBERNETES_VERSION
 from emulator.control import simulated_settings
+from emulator.faults import Faults
 from emulator.front import front_app
 from emulator.kube.cluster import KubeCluster
 from emulator.machines.base import Machines
@@ -56,6 +57,7 @@ class Emulator:
         self.facts: dict[str, Any] = {}
         self.ended = asyncio.Event()  # a server went down by itself
         self._clock = Clock()
+        self.faults = Faults()
         self._undo = contextlib.AsyncExitStack()
 
     async def start(self, asked: asyncio.Event | None = None) -> None:
@@ -69,7 +71,7 @@ class Emulator:
         front = bound(self.options.port)  # first: a taken port is known before machines are made
         self._undo.callback(front.close)
         machines, kube = await self._open_machines()
-        self.cloud = Cloud(self.options.settings, self._clock, machines)
+        self.cloud = Cloud(self.options.settings, self._clock, machines, self.faults)
         self.cloud.on_release.append(scaling.instance_gone)
         url, node_url = await self._serve_kube(kube, machines)
         # Undone before Kubernetes is: agents that still run would only wait for its answers.
@@ -102,14 +104,18 @@ class Emulator:
         if options.machines == "real":
             from emulator.machines.real import RealMachines  # noqa: PLC0415  # Linux only
 
-            real = RealMachines(options.settings, self._clock, options.state_dir)
+            real = RealMachines(
+                options.settings, self._clock, options.state_dir, faults=self.faults
+            )
             self._undo.push_async_callback(real.close)
             await real.open()
             return real, cluster(real.gateway_ip)
         from emulator.machines.paper import PaperMachines  # noqa: PLC0415  # as the other kind
 
         kube = cluster()
-        paper = PaperMachines(options.settings, self._clock, kube.store, options.state_dir)
+        paper = PaperMachines(
+            options.settings, self._clock, kube.store, options.state_dir, self.faults
+        )
         self._undo.push_async_callback(paper.close)
         await paper.open()
         return paper, kube

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emulator.faults import Faults
 from emulator.guest import crictl_table
 from emulator.machines import paper_content
 from emulator.machines.base import MachineError, MachineSpec
@@ -48,7 +49,15 @@ class PaperMachines:
     ssh_user = "root"
     ssh_port = SSH_PORT
 
-    def __init__(self, settings: Settings, clock: Clock, kube: KubeStore, state_dir: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        kube: KubeStore,
+        state_dir: Path,
+        faults: Faults | None = None,
+    ) -> None:
+        self._faults = faults or Faults()
         self._folder = Path(state_dir).resolve() / "paper"
         self._ground = Ground(
             folder=self._folder,

@@ -16,6 +16,7 @@ from emulator.content.errors import ContentError
 from emulator.content.images import Content, build_content
 from emulator.content.packages import PackagesProcess
 from emulator.content.registry import RegistryProcess
+from emulator.faults import Faults
 from emulator.machines.base import Machine, MachineError, MachineSpec
 from emulator.machines.real import cgroups, namespaces, preflight, slots
 from emulator.machines.real.commands import run
@@ -45,8 +46,14 @@ class RealMachines:
     ssh_port = SSH_PORT
 
     def __init__(
-        self, settings: Settings, clock: Clock, state_dir: Path, cache_dir: Path = CACHE
+        self,
+        settings: Settings,
+        clock: Clock,
+        state_dir: Path,
+        cache_dir: Path = CACHE,
+        faults: Faults | None = None,
     ) -> None:
+        self._faults = faults or Faults()
         self._settings = settings
         self._clock = clock  # machines are real: their time is the host's
         self._state_dir = state_dir.resolve()

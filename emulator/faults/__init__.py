@@ -1,0 +1,51 @@
+"""Bad behaviour on demand: what a test or the control route switches on, and where it strikes."""
+
+from __future__ import annotations
+
+from emulator.faults.engine import Armed, FaultError, Faults
+from emulator.faults.kinds import (
+    DiskFull,
+    EmptyBody,
+    Fault,
+    HostKeyChanged,
+    NodeError,
+    NoStock,
+    PackageMissing,
+    RegistryError,
+    RegistryTruncated,
+    ResetAfter,
+    ResetBefore,
+    ServerError,
+    Slow,
+    SnapshotFailed,
+    SpotReclaim,
+    SshDropped,
+    SshRefused,
+    Stuck,
+    Throttle,
+)
+
+__all__ = [
+    "Armed",
+    "DiskFull",
+    "EmptyBody",
+    "Fault",
+    "FaultError",
+    "Faults",
+    "HostKeyChanged",
+    "NoStock",
+    "NodeError",
+    "PackageMissing",
+    "RegistryError",
+    "RegistryTruncated",
+    "ResetAfter",
+    "ResetBefore",
+    "ServerError",
+    "Slow",
+    "SnapshotFailed",
+    "SpotReclaim",
+    "SshDropped",
+    "SshRefused",
+    "Stuck",
+    "Throttle",
+]

@@ -1,0 +1,121 @@
+"""The faults that are armed now, and whether one strikes at an occasion."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from emulator.faults.kinds import AnyFault, Fault
+
+F = TypeVar("F", bound=Fault)
+_ANY: TypeAdapter[Any] = TypeAdapter(AnyFault)
+
+
+class FaultError(ValueError):
+    """A description of a fault that means nothing; the text names field and value."""
+
+
+@dataclass(slots=True)
+class Armed:
+    """One fault with what it has seen and done so far."""
+
+    fault_id: str
+    fault: Fault
+    seen: int = 0  # occasions that its target matched
+    struck: int = 0
+
+    @property
+    def is_spent(self) -> bool:
+        return self.fault.times > 0 and self.struck >= self.fault.times
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "id": self.fault_id,
+            **self.fault.model_dump(),
+            "seen": self.seen,
+            "struck": self.struck,
+        }
+
+
+class Faults:
+    """What is armed. Safe to use from any thread: machines and content live on their own."""
+
+    def __init__(self) -> None:
+        self._armed: dict[str, Armed] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def add(self, fault: Fault) -> str:
+        """Arm a fault and return its id, such as ``f-1``."""
+        with self._lock:
+            fault_id = f"f-{next(self._numbers)}"
+            self._armed[fault_id] = Armed(fault_id, fault)
+        return fault_id
+
+    def add_described(self, description: Any) -> str:
+        """Arm the fault that a JSON object describes.
+
+        :raises FaultError: for an unknown kind or field, or a value that does not fit.
+        """
+        try:
+            return self.add(_ANY.validate_python(description))
+        except ValidationError as exc:
+            first = exc.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the fault"
+            raise FaultError(f"{where}: {first['msg']}, not {first['input']!r}") from None
+
+    def remove(self, fault_id: str) -> bool:
+        """Disarm one; tell whether it was there."""
+        with self._lock:
+            return self._armed.pop(fault_id, None) is not None
+
+    def clear(self) -> None:
+        with self._lock:
+            self._armed.clear()
+
+    def armed(self) -> list[Armed]:
+        """Return all that were added and not removed, spent ones too, in their order."""
+        with self._lock:
+            return list(self._armed.values())
+
+    def strike(self, kind: type[F], *names: str) -> F | None:
+        """Count an occasion and return the fault that strikes at it.
+
+        :param names: by which the fault's target may name the subject: id, name, type.
+        """
+        with self._lock:
+            for armed in self._armed.values():
+                if (fault := _struck(armed, kind, names)) is not None:
+                    return fault
+        return None
+
+    def holds(self, kind: type[F], *names: str) -> F | None:
+        """Return a fault that applies to a subject, without counting an occasion.
+
+        For what lasts, such as a stuck state: true until the fault is removed.
+        """
+        with self._lock:
+            for armed in self._armed.values():
+                if isinstance(armed.fault, kind) and _names(armed.fault, names):
+                    return armed.fault
+        return None
+
+
+def _struck(armed: Armed, kind: type[F], names: tuple[str, ...]) -> F | None:
+    fault = armed.fault
+    if not isinstance(fault, kind) or armed.is_spent or not _names(fault, names):
+        return None
+    armed.seen += 1
+    if armed.seen < fault.nth:
+        return None
+    armed.struck += 1
+    return fault
+
+
+def _names(fault: Fault, names: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, fault.target) for name in names if name)

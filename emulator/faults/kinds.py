@@ -1,0 +1,189 @@
+"""Every fault that can be switched on, as data: where it strikes, how often, and with what.
+
+The fields common to all are in :class:`Fault`. ``target`` is a glob over what the kind names in
+its docstring: an action, an id, an image. Times are seconds of the cloud's clock unless a field
+says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Fault(BaseModel):
+    """What all kinds share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    target: str = Field("*", min_length=1, description="glob; `*` and `?` as in a shell")
+    nth: int = Field(1, ge=1, description="the first occasion that it strikes; 1 is the next one")
+    times: int = Field(1, ge=0, description="how many occasions from there on; 0: until removed")
+
+
+# -- answers of the two APIs: the target is an action, such as RunInstances or Describe*
+
+
+class Throttle(Fault):
+    """Refuse a call as too many; nothing has happened. Target: an action."""
+
+    kind: Literal["throttle"] = "throttle"
+    code: str = Field("Throttling.User", pattern=r"Throttling(\.\w+)?|Rejected\.Throttling")
+    status: Literal[400, 403, 429, 503] = 400
+    retry_after_s: int | None = Field(None, ge=0, description="sent as `x-acs-retry-after`")
+
+
+class ServerError(Fault):
+    """Answer 500 or 503 before the call has any effect, or after it. Target: an action."""
+
+    kind: Literal["server_error"] = "server_error"
+    status: Literal[500, 503] = 503
+    after: bool = Field(False, description="the effect takes place; only its answer is lost")
+
+
+class ResetBefore(Fault):
+    """Cut the connection before the call has any effect. Target: an action."""
+
+    kind: Literal["reset_before"] = "reset_before"
+
+
+class ResetAfter(Fault):
+    """Cut the connection after the effect: the client cannot know. Target: an action."""
+
+    kind: Literal["reset_after"] = "reset_after"
+
+
+class Slow(Fault):
+    """Do at once, answer later. Target: an action."""
+
+    kind: Literal["slow"] = "slow"
+    seconds: float = Field(gt=0, le=3600, description="real seconds, for clients have real clocks")
+
+
+class EmptyBody(Fault):
+    """Answer 200 without a body, after the effect. Target: an action."""
+
+    kind: Literal["empty_body"] = "empty_body"
+
+
+# -- resources: the target is an id or a name of the resource, or what the docstring says
+
+
+class Stuck(Fault):
+    """Keep a resource in a transient state until the fault is removed. Target: its id or name.
+
+    An instance in Pending, Starting or Stopping, a disk in Creating or Attaching, a snapshot in
+    progressing, a node pool in scaling, removing, updating or deleting, with its task running.
+    """
+
+    kind: Literal["stuck"] = "stuck"
+    resource: Literal["instance", "disk", "snapshot", "node_pool"]
+    state: str = Field("*", description="glob over the state to keep; `*` is the first one met")
+
+
+class SnapshotFailed(Fault):
+    """Let a snapshot end as failed at a part of its upload. Target: its name or its disk's id."""
+
+    kind: Literal["snapshot_failed"] = "snapshot_failed"
+    at_percent: int = Field(50, ge=0, le=99)
+
+
+class NoStock(Fault):
+    """Refuse to sell. Target: an instance type."""
+
+    kind: Literal["no_stock"] = "no_stock"
+    code: Literal["OperationDenied.NoStock", "Zone.NotOnSale"] = "OperationDenied.NoStock"
+
+
+class SpotReclaim(Fault):
+    """Take a spot instance back: it is gone with its disks. Target: its id or name."""
+
+    kind: Literal["spot_reclaim"] = "spot_reclaim"
+    after_s: float = Field(0, ge=0, description="from Running")
+
+
+class NodeError(Fault):
+    """Let a node fail to be created, with a message. Target: its node pool's id or name."""
+
+    kind: Literal["node_error"] = "node_error"
+    message: str = Field("node initialization failed", min_length=1)
+
+
+# -- machines: the target is an instance's id or name, or what the docstring says
+
+
+class SshRefused(Fault):
+    """Refuse an SSH connection. Target: an instance's id or name."""
+
+    kind: Literal["ssh_refused"] = "ssh_refused"
+
+
+class SshDropped(Fault):
+    """Cut an SSH connection in the middle of a command. Target: an instance's id or name.
+
+    An occasion is a command that was started; what it started goes on or ends as its own
+    processes would when a connection is lost.
+    """
+
+    kind: Literal["ssh_dropped"] = "ssh_dropped"
+    after_bytes: int = Field(0, ge=0, description="of output to the client, before the cut")
+
+
+class HostKeyChanged(Fault):
+    """Show another host key from the next connection on. Target: an instance's id or name."""
+
+    kind: Literal["host_key_changed"] = "host_key_changed"
+
+
+class RegistryError(Fault):
+    """Answer a manifest or a blob with an error. Target: a repository, as in `acs/pause`."""
+
+    kind: Literal["registry_error"] = "registry_error"
+    status: Literal[401, 404, 429, 500, 503] = 500
+    part: Literal["manifests", "blobs"] = "blobs"
+    retry_after_s: int | None = Field(None, ge=0, description="sent as `Retry-After`")
+
+
+class RegistryTruncated(Fault):
+    """End a blob early, under its full Content-Length. Target: a repository."""
+
+    kind: Literal["registry_truncated"] = "registry_truncated"
+    percent: int = Field(50, ge=0, le=99, description="how much of the blob is sent")
+
+
+class PackageMissing(Fault):
+    """Answer a download of the package server with 404. Target: a path, as in `/public/*`."""
+
+    kind: Literal["package_missing"] = "package_missing"
+    status: Literal[404, 500, 503] = 404
+
+
+class DiskFull(Fault):
+    """Leave a data disk no room. Target: the disk's id, or its instance's id or name."""
+
+    kind: Literal["disk_full"] = "disk_full"
+    free_mib: int = Field(0, ge=0, description="what is left")
+
+
+AnyFault = Annotated[
+    Throttle
+    | ServerError
+    | ResetBefore
+    | ResetAfter
+    | Slow
+    | EmptyBody
+    | Stuck
+    | SnapshotFailed
+    | NoStock
+    | SpotReclaim
+    | NodeError
+    | SshRefused
+    | SshDropped
+    | HostKeyChanged
+    | RegistryError
+    | RegistryTruncated
+    | PackageMissing
+    | DiskFull,
+    Field(discriminator="kind"),
+]
