@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
@@ -83,16 +84,24 @@ class Faults:
         with self._lock:
             return list(self._armed.values())
 
-    def strike(self, kind: type[F], *names: str) -> F | None:
+    def strike(
+        self, kind: type[F], *names: str, where: Callable[[F], bool] | None = None
+    ) -> F | None:
         """Count an occasion and return the fault that strikes at it.
 
         :param names: by which the fault's target may name the subject: id, name, type.
+        :param where: what else the fault must be for this to be an occasion of it.
         """
         with self._lock:
             for armed in self._armed.values():
-                if (fault := _struck(armed, kind, names)) is not None:
+                if (fault := _struck(armed, kind, names, where)) is not None:
                     return fault
         return None
+
+    def is_armed(self, fault: Fault) -> bool:
+        """Tell whether this very fault, spent or not, was not removed yet."""
+        with self._lock:
+            return any(armed.fault is fault for armed in self._armed.values())
 
     def holds(self, kind: type[F], *names: str) -> F | None:
         """Return a fault that applies to a subject, without counting an occasion.
@@ -106,9 +115,13 @@ class Faults:
         return None
 
 
-def _struck(armed: Armed, kind: type[F], names: tuple[str, ...]) -> F | None:
+def _struck(
+    armed: Armed, kind: type[F], names: tuple[str, ...], where: Callable[[F], bool] | None
+) -> F | None:
     fault = armed.fault
     if not isinstance(fault, kind) or armed.is_spent or not _names(fault, names):
+        return None
+    if where is not None and not where(fault):
         return None
     armed.seen += 1
     if armed.seen < fault.nth:

@@ -73,38 +73,57 @@ class EmptyBody(Fault):
 class Stuck(Fault):
     """Keep a resource in a transient state until the fault is removed. Target: its id or name.
 
-    An instance in Pending, Starting or Stopping, a disk in Creating or Attaching, a snapshot in
-    progressing, a node pool in scaling, removing, updating or deleting, with its task running.
+    An instance in Pending, Starting or Stopping, a disk in Creating, Attaching or Detaching, a
+    snapshot in progressing, a node pool in initial, scaling, removing, updating or deleting, with
+    its task running. An occasion is a resource that is about to leave such a state.
     """
 
     kind: Literal["stuck"] = "stuck"
     resource: Literal["instance", "disk", "snapshot", "node_pool"]
-    state: str = Field("*", description="glob over the state to keep; `*` is the first one met")
+    state: str = Field("*", description="glob over the state to keep; `*` is the first one left")
 
 
 class SnapshotFailed(Fault):
-    """Let a snapshot end as failed at a part of its upload. Target: its name or its disk's id."""
+    """Let a snapshot end as failed at a part of its upload.
+
+    Target: its name or id, or its disk's id. An occasion is a snapshot that is being taken.
+    """
 
     kind: Literal["snapshot_failed"] = "snapshot_failed"
     at_percent: int = Field(50, ge=0, le=99)
 
 
 class NoStock(Fault):
-    """Refuse to sell. Target: an instance type."""
+    """Refuse to sell. Target: an instance type.
+
+    An occasion is a RunInstances call, or a node to be added: a node pool then takes the next of
+    its instance types, and its task fails when none is left.
+    """
 
     kind: Literal["no_stock"] = "no_stock"
     code: Literal["OperationDenied.NoStock", "Zone.NotOnSale"] = "OperationDenied.NoStock"
 
 
 class SpotReclaim(Fault):
-    """Take a spot instance back: it is gone with its disks. Target: its id or name."""
+    """Take a spot instance back: it is gone with its disks. Target: its id or name.
+
+    An occasion is a spot instance that is Running; one counts once. Instances that were not ordered
+    with a SpotStrategy are never taken.
+    """
 
     kind: Literal["spot_reclaim"] = "spot_reclaim"
-    after_s: float = Field(0, ge=0, description="from Running")
+    after_s: float = Field(0, ge=0, description="from Running to the end of the instance")
+    notice_s: float = Field(
+        300, ge=0, description="how long before it, at most, OperationLocks shows Recycling"
+    )
 
 
 class NodeError(Fault):
-    """Let a node fail to be created, with a message. Target: its node pool's id or name."""
+    """Let a node fail to be created, with a message. Target: its node pool's id or name.
+
+    Its instance runs and never joins; the task fails with the message. An occasion is a node that
+    is added.
+    """
 
     kind: Literal["node_error"] = "node_error"
     message: str = Field("node initialization failed", min_length=1)
