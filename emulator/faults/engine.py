@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable
@@ -50,12 +51,29 @@ class Faults:
         self._armed: dict[str, Armed] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call back after each change of what is armed, before the call that made it returns.
+
+        For what has to put something in place first, such as a proxy; on any thread.
+        """
+        self._watchers.append(changed)
+
+    def unwatch(self, changed: Callable[[], None]) -> None:
+        with contextlib.suppress(ValueError):
+            self._watchers.remove(changed)
+
+    def _tell(self) -> None:
+        for changed in tuple(self._watchers):
+            changed()
 
     def add(self, fault: Fault) -> str:
         """Arm a fault and return its id, such as ``f-1``."""
         with self._lock:
             fault_id = f"f-{next(self._numbers)}"
             self._armed[fault_id] = Armed(fault_id, fault)
+        self._tell()
         return fault_id
 
     def add_described(self, description: Any) -> str:
@@ -73,11 +91,22 @@ class Faults:
     def remove(self, fault_id: str) -> bool:
         """Disarm one; tell whether it was there."""
         with self._lock:
-            return self._armed.pop(fault_id, None) is not None
+            was_there = self._armed.pop(fault_id, None) is not None
+        self._tell()
+        return was_there
 
     def clear(self) -> None:
         with self._lock:
             self._armed.clear()
+        self._tell()
+
+    def may_strike(self, kinds: tuple[type[Fault], ...], *names: str) -> bool:
+        """Tell whether one of these kinds is armed for a subject, and not yet spent."""
+        with self._lock:
+            return any(
+                isinstance(armed.fault, kinds) and not armed.is_spent and _names(armed.fault, names)
+                for armed in self._armed.values()
+            )
 
     def armed(self) -> list[Armed]:
         """Return all that were added and not removed, spent ones too, in their order."""

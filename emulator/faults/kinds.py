@@ -133,7 +133,7 @@ class NodeError(Fault):
 
 
 class SshRefused(Fault):
-    """Refuse an SSH connection. Target: an instance's id or name."""
+    """Close an SSH connection as soon as it is accepted. Target: an instance's id or name."""
 
     kind: Literal["ssh_refused"] = "ssh_refused"
 
@@ -142,21 +142,29 @@ class SshDropped(Fault):
     """Cut an SSH connection in the middle of a command. Target: an instance's id or name.
 
     An occasion is a command that was started; what it started goes on or ends as its own
-    processes would when a connection is lost.
+    processes would when a connection is lost. The client never hears how the command ended.
     """
 
     kind: Literal["ssh_dropped"] = "ssh_dropped"
-    after_bytes: int = Field(0, ge=0, description="of output to the client, before the cut")
+    after_bytes: int = Field(
+        0, ge=0, description="of stdout and stderr to the client; less when there is less"
+    )
 
 
 class HostKeyChanged(Fault):
-    """Show another host key from the next connection on. Target: an instance's id or name."""
+    """Show another host key from a connection on. Target: an instance's id or name.
+
+    An occasion is a connection. The new key stays when the fault is gone.
+    """
 
     kind: Literal["host_key_changed"] = "host_key_changed"
 
 
 class RegistryError(Fault):
-    """Answer a manifest or a blob with an error. Target: a repository, as in `acs/pause`."""
+    """Answer a manifest or a blob with an error. Target: a repository, as in `acs/pause`.
+
+    An occasion is a request, so a client that tries again meets a fault of `times=1` once.
+    """
 
     kind: Literal["registry_error"] = "registry_error"
     status: Literal[401, 404, 429, 500, 503] = 500
@@ -165,21 +173,28 @@ class RegistryError(Fault):
 
 
 class RegistryTruncated(Fault):
-    """End a blob early, under its full Content-Length. Target: a repository."""
+    """End a blob early, under its full Content-Length. Target: a repository.
+
+    A request for the rest of a blob (`Range`) is an occasion too, and ends at the same place.
+    """
 
     kind: Literal["registry_truncated"] = "registry_truncated"
     percent: int = Field(50, ge=0, le=99, description="how much of the blob is sent")
 
 
 class PackageMissing(Fault):
-    """Answer a download of the package server with 404. Target: a path, as in `/public/*`."""
+    """Answer a download with an error. Target: a path of the package server, as in `/public/*`."""
 
     kind: Literal["package_missing"] = "package_missing"
     status: Literal[404, 500, 503] = 404
 
 
 class DiskFull(Fault):
-    """Leave a data disk no room. Target: the disk's id, or its instance's id or name."""
+    """Leave a data disk no room while armed. Target: its id, or its instance's id or name.
+
+    A condition, not an event: it holds from now, or from when the disk is mounted, until the
+    fault is removed. `nth` and `times` have no meaning for it.
+    """
 
     kind: Literal["disk_full"] = "disk_full"
     free_mib: int = Field(0, ge=0, description="what is left")
