@@ -20,6 +20,9 @@ class Settings:
     task_step_s: float = 0.2  # ACK accepts a change -> it acts on it
     node_join_within_s: float = 600.0  # then a node that is not Ready counts as failed
 
+    # A disk from a snapshot reads each block for the first time at this rate, megabytes (10^6) a
+    # second; 0 is off. Clouds load such disks on demand: docs/lazy-disks.md.
+    lazy_disk_mb_per_s: float = 0.0
     link_mb_per_s: float = 100.0  # download rate of each machine, megabytes (10^6) a second
     content_scale: float = 1.0  # size of images and packages; tests use less
     max_node_pools: int = 20  # quota per cluster: ACK's default
@@ -30,7 +33,10 @@ class Settings:
     paper_image_s: float = 0.5  # each image that is not on the disk
 
     def simulated(self) -> dict[str, float]:
-        """Return the settings that stand for something that only a cloud has, in seconds."""
+        """Return the settings that stand for something that only a cloud has.
+
+        In seconds, as their names say. Lazy disks are among them only when they are on.
+        """
         names = (
             "instance_boot_s",
             "instance_stop_s",
@@ -39,7 +45,8 @@ class Settings:
             "task_step_s",
         )
         values = asdict(self)
-        return {name: values[name] for name in names}
+        lazy = ("lazy_disk_mb_per_s",) if self.lazy_disk_mb_per_s else ()
+        return {name: values[name] for name in (*names, *lazy)}
 
     def paper(self) -> dict[str, float]:
         """Return the further settings that stand for real work on paper machines, in seconds."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from emulator.machines.base import MachineError
 from emulator.machines.real import loops
 from emulator.machines.real.commands import run
+from emulator.machines.real.lazy import LazyDisks
 from emulator.machines.real.mounts import mounted_under, unmount
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,11 @@ class DiskStore:
     unless the host's own file system can share blocks.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, lazy_mb_per_s: float = 0.0) -> None:
         """Keep everything in ``base`` and a file beside it, made and removed with the store."""
         self.base = base
         self.folder = base / "xfs"
+        self._lazy = LazyDisks(self.folder / "lazy", lazy_mb_per_s)
         self.shares_blocks = False
         # Beside it: inside, the loop device would keep the mount at ``base`` busy.
         self._image = base.with_name(base.name + ".xfs")
@@ -62,6 +64,7 @@ class DiskStore:
     def make_folders(self) -> None:
         for kind in ("disks", "snapshots", "machines"):
             (self.folder / kind).mkdir()
+        self._lazy.open()
 
     def _mount_xfs(self, size: int) -> None:
         with self._image.open("wb") as image:
@@ -122,9 +125,29 @@ class DiskStore:
             )
         self._clone(source, disk)
         os.truncate(disk, size)
+        self._lazy.restored(disk.name, disk)
 
     def delete_disk(self, disk_id: str) -> None:
-        self.existing(self.disk(disk_id)).unlink()
+        disk = self.existing(self.disk(disk_id))
+        disk.unlink()
+        self._lazy.forget(disk.name)
+
+    def attach(self, disk_id: str) -> loops.Loop:
+        """Make a disk a block device.
+
+        :raises MachineError: when there is no such disk, or the host cannot.
+        """
+        disk = self.existing(self.disk(disk_id))
+        shown = self._lazy.show(disk.name, disk)
+        try:
+            return loops.attach(shown)
+        except MachineError:
+            self._lazy.hide(disk.name)
+            raise
+
+    def detach(self, disk_id: str, loop: loops.Loop) -> None:
+        loops.detach(loop.device)
+        self._lazy.hide(disk_id)
 
     def create_snapshot(self, snapshot_id: str, disk_id: str) -> int:
         """Clone what has reached the disk, as a power cut would leave it; return its bytes."""

@@ -101,8 +101,7 @@ class RealMachine:
     def _boot(self, running: Running) -> None:
         self._folder.prepare_once(self.spec, self._host.around)
         for disk in self.spec.disks:
-            file = self._host.store.existing(self._host.store.disk(disk.disk_id))
-            running.disks.append((disk, loops.attach(file)))
+            running.disks.append((disk, self._host.store.attach(disk.disk_id)))
         self._folder.describe_boot(running.disks)
         running.groups = cgroups.create(self._host.prefix, self.spec.machine_id)
         running.port = self._host.network.plug(self.spec.machine_id, self.spec.private_ip)
@@ -201,8 +200,8 @@ class RealMachine:
         with contextlib.ExitStack() as undo:  # from the last line to the first
             for group in running.groups:
                 undo.callback(cgroups.remove, group)
-            for _, loop in running.disks:
-                undo.callback(loops.detach, loop.device)
+            for disk, loop in running.disks:
+                undo.callback(self._host.store.detach, disk.disk_id, loop)
             if running.port:
                 undo.callback(self._host.network.unplug, running.port)
             for group in running.groups:

@@ -176,7 +176,8 @@ class _Opened:
     def open(cls, state_dir: Path, settings: Settings, content: Content) -> _Opened:
         slot = slots.claim(state_dir)
         network = Network(slot.prefix, slot.network, settings.link_mb_per_s)
-        opened = cls(slot, network, DiskStore(state_dir / STORE), content)
+        store = DiskStore(state_dir / STORE, settings.lazy_disk_mb_per_s)
+        opened = cls(slot, network, store, content)
         with ExitStack() as undo:
             undo.callback(slot.release)
             undo.callback(_remove_groups, slot.prefix)
