@@ -47,7 +47,21 @@ class EcsHook(EcsKeys):
         """
         from alibabacloud_ecs20140526 import models as ecs
 
-        request = ecs.RunInstancesRequest(
+        request = self._order(spec, name, token)
+        request.key_pair_name = key_pair_name
+        request.auto_release_time = iso(release_at)
+        if user_data:
+            request.user_data = base64.b64encode(user_data.encode()).decode()
+        request.tag = [ecs.RunInstancesRequestTag(key=k, value=v) for k, v in tags.items()]
+        answer = self._read("RunInstances", lambda: self.client.run_instances(request))
+        (instance_id,) = answer.body.instance_id_sets.instance_id_set
+        return str(instance_id)
+
+    def _order(self, spec: BuildSpec, name: str, token: str) -> ecs.RunInstancesRequest:
+        """Describe one instance by its spec: no public address, metadata only with a token."""
+        from alibabacloud_ecs20140526 import models as ecs
+
+        return ecs.RunInstancesRequest(
             region_id=self.account.region,
             zone_id=spec.zone_id,
             image_id=spec.image_id,
@@ -55,15 +69,12 @@ class EcsHook(EcsKeys):
             v_switch_id=spec.vswitch_id,
             security_group_id=spec.security_group_id,
             instance_name=name,
-            key_pair_name=key_pair_name,
             amount=1,
             instance_charge_type="PostPaid",
             internet_max_bandwidth_out=0,
             http_endpoint="enabled",
             http_tokens="required",
-            auto_release_time=iso(release_at),
             client_token=token,
-            user_data=base64.b64encode(user_data.encode()).decode() if user_data else None,
             system_disk=ecs.RunInstancesRequestSystemDisk(
                 category=spec.system_disk_category,
                 size=str(spec.system_disk_gib),
@@ -78,11 +89,7 @@ class EcsHook(EcsKeys):
                     disk_name=name,
                 )
             ],
-            tag=[ecs.RunInstancesRequestTag(key=k, value=v) for k, v in tags.items()],
         )
-        answer = self._read("RunInstances", lambda: self.client.run_instances(request))
-        (instance_id,) = answer.body.instance_id_sets.instance_id_set
-        return str(instance_id)
 
     def instance(self, instance_id: str) -> Instance | None:
         """Return the instance, or ``None`` when the cloud does not list it."""
