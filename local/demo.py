@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,25 +34,30 @@ from local.stack import Stack, StackError, choose_machines, running_stack, start
 
 CHAIN_WITHIN_S = 2400
 POLL_EVERY_S = 1.0
+SET_HELP = "a setting of the local cloud; may be given again"
 
 
 class DemoError(Exception):
     """The demo cannot say that the chain works; the message says why."""
 
 
-def run_demo(console: Console, layout: Layout, *, machines: str, samples: int) -> dict[str, Any]:
+def run_demo(
+    console: Console, layout: Layout, *, machines: str, samples: int, settings: Sequence[str] = ()
+) -> dict[str, Any]:
     """Run the chain and return its report.
 
+    :param settings: ``NAME=VALUE`` each, of the local cloud.
     :raises DemoError: when a task failed, time ran out, or the report shows a problem.
     """
     stack = running_stack(layout)
+    refuse_settings(stack, settings)
     if stack is not None:
         console.print("Using what make up started; make down stops it.")
         return follow(console, layout, stack)
     chosen = choose_machines(layout, machines)
     if chosen.reason:
         console.print(f"[yellow]{chosen.reason[0].upper()}{chosen.reason[1:]}.[/]")
-    stack = start_stack(layout, chosen.kind, samples=samples, stay=False)
+    stack = start_stack(layout, chosen.kind, samples=samples, stay=False, settings=settings)
     try:
         began = time.monotonic()
         stack.wait_ready(lambda step: console.print(f"[dim]{step}[/]") if step else None)
@@ -60,6 +66,18 @@ def run_demo(console: Console, layout: Layout, *, machines: str, samples: int) -
     finally:
         console.print("[dim]stopping[/]")
         stack.stop()
+
+
+def refuse_settings(stack: Stack | None, settings: Sequence[str]) -> None:
+    """Let no setting be lost.
+
+    :raises StackError: when there are some for a local cloud that runs already.
+    """
+    if stack is not None and settings:
+        raise StackError(
+            f"--set {settings[0]}: the local cloud runs already, with the settings that make up "
+            "gave it; stop it first: make down"
+        )
 
 
 def follow(console: Console, layout: Layout, stack: Stack) -> dict[str, Any]:
@@ -162,13 +180,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
     parser.add_argument("--machines", choices=["auto", "paper", "real"], default="auto")
     parser.add_argument("--samples", type=int, default=2, help="nodes measured in each arm")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=SET_HELP)
     options = parser.parse_args()
     # `make` and CI end a run with SIGTERM: stop what was started, as after Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupted)
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     layout = Layout.default()
     try:
-        run_demo(console, layout, machines=options.machines, samples=options.samples)
+        run_demo(
+            console,
+            layout,
+            machines=options.machines,
+            samples=options.samples,
+            settings=options.set,
+        )
     except (DemoError, StackError, ReapError, ApiError) as error:
         console.print(f"\n[bold red]Failed:[/] {escape(str(error))}")
         return 1

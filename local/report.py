@@ -29,8 +29,8 @@ SIMULATED = {
     "snapshot_upload_s": "snapshot upload, after the disk was cloned",
     "kubelet_registration_s": "kubelet start until it registers",
     "task_step_s": "ACK's own delay before it acts on a change",
-    "lazy_disk_mb_per_s": "first read of a block of a disk from a snapshot, MB/s (real reads, held "
-    "back)",
+    "lazy_disk_mb_per_s": "first read of each block of a disk from a snapshot, MB/s: slows the "
+    "preloaded arm alone",
     "link_mb_per_s": "download rate of each machine, MB/s (real traffic, limited)",
     "paper_kubelet_package_s": "download of the kubelet package (paper machines)",
     "paper_image_s": "pull of each image (paper machines)",

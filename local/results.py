@@ -67,7 +67,9 @@ def _line(good: bool, text: str) -> Text:
 
 
 def _simulated(report: Mapping[str, Any]) -> list[Text]:
-    lines = [Text("Simulated, the same in both arms (setting = value):", style="dim")]
+    lines = [
+        Text("Simulated, the same in both arms unless it says so (setting = value):", style="dim")
+    ]
     for each in report["simulated"]:
         text = f"  {each['setting']} = {each['value']}: {each['what']}"
         lines.append(Text(text, style="dim"))
@@ -85,8 +87,10 @@ def _bytes(values: Sequence[int | None]) -> str:
 
 def _ratio(slow: float | None, fast: float | None) -> str:
     """Return how many times faster; a lower bound where whole seconds say no more."""
-    if slow is None or fast is None or slow <= fast:
+    if slow is None or fast is None or slow == fast:
         return _NONE
+    if slow < fast:  # lazy disks can do that, and no gain must not look like no figure
+        return f"{slow / fast:.1f}x (slower)"
     if fast < RESOLUTION_S:
         return f"> {slow / (fast + RESOLUTION_S):.0f}x"
     return f"{slow / fast:.1f}x"

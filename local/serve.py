@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,14 @@ _BIN = ROOT / ".venv/bin"
 class LocalRun:
     """What ``python -m local.serve`` does, step by step."""
 
-    def __init__(self, supervisor: Supervisor, machines: str, samples: int) -> None:
+    def __init__(
+        self, supervisor: Supervisor, machines: str, samples: int, settings: Sequence[str] = ()
+    ) -> None:
         self.layout = layout = supervisor.layout
         self.supervisor = supervisor
         self.machines = machines
         self.samples = samples
+        self.settings = settings
         self.secrets: Secrets = load_secrets(layout)
         self.ports = airflow_home.Ports(
             api=free_port(preferred_port(layout.home)), logs=free_port()
@@ -98,6 +101,7 @@ class LocalRun:
     async def _start_cloud(self) -> asyncio.subprocess.Process:
         argv = [str(_BIN / "python"), "-m", "emulator", "--port", "0", "--seed", "demo"]
         argv += ["--machines", self.machines, "--state", str(self.layout.emulator(self.machines))]
+        argv += [word for assignment in self.settings for word in ("--set", assignment)]
         if self.machines == "real":
             argv = as_root(argv, self.environment)
         return await self.supervisor.start(
@@ -185,7 +189,7 @@ def _parsed(api: AirflowApi) -> str:
     return ""
 
 
-async def serve(supervisor: Supervisor, machines: str, samples: int, *, with_stdin: bool) -> None:
+async def serve(supervisor: Supervisor, options: argparse.Namespace) -> None:
     """Run until told to stop.
 
     :raises ComponentError: when a component ends by itself or does not get ready.
@@ -194,9 +198,10 @@ async def serve(supervisor: Supervisor, machines: str, samples: int, *, with_std
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, supervisor.stopping.set)
-        if with_stdin:
+        if options.with_stdin:
             loop.add_reader(sys.stdin, _stop_at_end_of_input, supervisor)
-        started = asyncio.create_task(LocalRun(supervisor, machines, samples).start())
+        run = LocalRun(supervisor, options.machines, options.samples, options.set)
+        started = asyncio.create_task(run.start())
         await _first(started, supervisor.until_stopped())
         if not supervisor.stopping.is_set():
             await supervisor.until_stopped()
@@ -226,15 +231,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.serve", description=__doc__)
     parser.add_argument("--machines", choices=["paper", "real"], required=True)
     parser.add_argument("--samples", type=int, default=3, help="nodes measured in each arm")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--with-stdin", action="store_true", help="end when stdin is closed")
     options = parser.parse_args()
     layout = Layout.default()
     layout.make()
     supervisor = Supervisor(layout)
     try:
-        asyncio.run(
-            serve(supervisor, options.machines, options.samples, with_stdin=options.with_stdin)
-        )
+        asyncio.run(serve(supervisor, options))
     except ComponentError as error:
         print(error, file=sys.stderr)
         return 1

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,9 +129,12 @@ class Stack:
             self._process.wait(timeout=10)
 
 
-def start_stack(layout: Layout, machines: str, *, samples: int, stay: bool) -> Stack:
+def start_stack(
+    layout: Layout, machines: str, *, samples: int, stay: bool, settings: Sequence[str] = ()
+) -> Stack:
     """Start the supervisor; without ``stay`` it ends when the calling program does.
 
+    :param settings: ``NAME=VALUE`` each, of the local cloud.
     :raises StackError: when one is running already.
     """
     layout.make()
@@ -141,6 +144,7 @@ def start_stack(layout: Layout, machines: str, *, samples: int, stay: bool) -> S
     layout.state.unlink(missing_ok=True)
     command = [sys.executable, "-m", "local.serve", "--machines", machines]
     command += ["--samples", str(samples)]
+    command += [word for assignment in settings for word in ("--set", assignment)]
     log = (layout.logs / "supervisor.log").open("wb")
     with log:
         process = subprocess.Popen(

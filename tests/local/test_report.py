@@ -19,10 +19,11 @@ from ack_preload.store import (
     SnapshotRecord,
     Store,
 )
+from emulator.settings import Settings
 from local.chain import Chain, Stage, Task
 from local.leftovers import Kept, leftovers
 from local.picture import draw
-from local.report import History, ReportError, build_report, problems
+from local.report import History, ReportError, build_report, problems, simulated
 from local.results import show_results
 
 CHAIN = "manual__2026-11-25T02:33:02+00:00"
@@ -259,6 +260,18 @@ def test_the_table_shows_medians_and_what_was_proven(store: Store) -> None:
     # Whole seconds: 7.0 against 0.5 says no more than this.
     assert "> 5x" in shown.get()
     assert "instance_boot_s = 1.0" in shown.get()
+
+
+def test_the_table_says_so_when_preloaded_nodes_are_slower(store: Store) -> None:
+    good(store)
+    made = report(store)
+    made["arms"]["preloaded"]["ready_latency_s"] = [40.0, 40.0]
+    made["simulated"] = simulated(Settings(lazy_disk_mb_per_s=20).simulated(), "real")
+    console = Console(width=160)
+    with console.capture() as shown:
+        show_results(console, made)
+    assert "0.2x (slower)" in shown.get()
+    assert "lazy_disk_mb_per_s = 20: first read of each block" in shown.get()
 
 
 def test_the_picture_is_drawn_of_measured_figures_only(store: Store, tmp_path: Path) -> None:
