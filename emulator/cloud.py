@@ -12,11 +12,13 @@ from emulator.account import Account
 from emulator.clock import Clock
 from emulator.faults import Faults
 from emulator.ids import Ids
+from emulator.shelf import Shelf
 from emulator.tokens import ClientTokens
 
 if TYPE_CHECKING:
     from emulator.ack.resources import Cluster, NodePool, Task
     from emulator.ecs.resources import Disk, Instance, KeyPair, Snapshot
+    from emulator.faults import Stuck
     from emulator.machines.base import Machines
     from emulator.settings import Settings
 
@@ -35,14 +37,16 @@ class Cloud:
         self.machines = machines
         self.account = Account()
         self.ids = Ids()
-        self.tokens = ClientTokens()
-        self.instances: dict[str, Instance] = {}
-        self.disks: dict[str, Disk] = {}
-        self.snapshots: dict[str, Snapshot] = {}
-        self.key_pairs: dict[str, KeyPair] = {}
+        self.tokens = ClientTokens(clock, settings.token_processing_s)
+        delay = settings.read_delay_s
+        self.instances: Shelf[Instance] = Shelf(clock, delay)
+        self.disks: Shelf[Disk] = Shelf(clock, delay)
+        self.snapshots: Shelf[Snapshot] = Shelf(clock, delay)
+        self.key_pairs: Shelf[KeyPair] = Shelf(clock, delay)
         self.clusters: dict[str, Cluster] = {}
-        self.node_pools: dict[str, NodePool] = {}
-        self.tasks: dict[str, Task] = {}
+        self.node_pools: Shelf[NodePool] = Shelf(clock, delay)
+        self.tasks: Shelf[Task] = Shelf(clock, delay)
+        self.stuck: dict[str, Stuck] = {}  # by the id of what the fault keeps in its state
         self.failures: list[dict[str, str]] = []  # what machines could not do
         self.on_release: list[Callable[[Cloud, Instance], None]] = []
         self._jobs: set[asyncio.Task[None]] = set()
@@ -75,6 +79,13 @@ class Cloud:
 
     async def open(self) -> None:
         await self.machines.open()
+
+    def show_all(self) -> None:
+        """Show all that there is by now, whatever ``read_delay_s`` says: it is the seed."""
+        for shelf in (self.instances, self.disks, self.snapshots, self.key_pairs):
+            shelf.show_all()
+        self.node_pools.show_all()
+        self.tasks.show_all()
 
     async def close(self) -> None:
         """Stop all work, cut off every machine, and close what they ran on."""

@@ -36,7 +36,7 @@ def resources(cloud: Cloud) -> Iterator[dict[str, Any]]:
             "size_gib": disk.size_gib,
         }
     for snapshot in cloud.snapshots.values():
-        state = snapshot.status(cloud.now())
+        state = snapshot.status
         yield row(
             "snapshot",
             snapshot.snapshot_id,

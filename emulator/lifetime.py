@@ -85,6 +85,7 @@ class Emulator:
             if not await finished(live, asked):
                 return
             pool_id = live.result().node_pool_id
+            self.cloud.show_all()
         await self._serve_front(front)
         self.facts = self._describe(front, kube, pool_id, key_file)
 

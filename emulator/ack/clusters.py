@@ -31,7 +31,13 @@ def cluster_named(cloud: Cloud, cluster_id: str) -> Cluster:
 
 
 def pools_of(cloud: Cloud, cluster: Cluster) -> list[NodePool]:
+    """Return the pools that there are, by which names and quotas are judged."""
     return [p for p in cloud.node_pools.values() if p.cluster_id == cluster.cluster_id]
+
+
+def pools_shown(cloud: Cloud, cluster: Cluster) -> list[NodePool]:
+    """Return the pools that Describe calls show."""
+    return [p for p in cloud.node_pools.shown().values() if p.cluster_id == cluster.cluster_id]
 
 
 @action("DescribeClusterDetail")

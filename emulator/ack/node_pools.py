@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.ack import scaling
 from emulator.ack.actions import action
-from emulator.ack.clusters import cluster_named, pools_of
+from emulator.ack.clusters import cluster_named, pools_of, pools_shown
 from emulator.ack.nodes import counts
 from emulator.ack.pool_rules import CREATE_RULES, MODIFY_RULES, check_pool
 from emulator.ack.resources import Cluster, NodePool, PoolState, Task
@@ -24,8 +24,12 @@ MAX_SCALE = 500  # nodes that one ScaleClusterNodePool may add
 
 
 def pool_named(cloud: Cloud, params: Params) -> NodePool:
+    """Return the pool that a call is to change."""
+    return known(cloud, params, cloud.node_pools.find(params["nodepool_id"]))
+
+
+def known(cloud: Cloud, params: Params, pool: NodePool | None) -> NodePool:
     cluster = cluster_named(cloud, params["cluster_id"])
-    pool = cloud.node_pools.get(params["nodepool_id"])
     if pool is None or pool.cluster_id != cluster.cluster_id:
         raise ApiError(
             NOT_FOUND, "ErrorNodePoolNotFound", f"nodepool {params['nodepool_id']} is not found"
@@ -79,7 +83,7 @@ def create_cluster_node_pool(cloud: Cloud, params: Params) -> dict[str, Any]:
     pool = new_pool(cloud, cluster, description, size)
     cloud.node_pools[pool.node_pool_id] = pool
     work = scaling.resize(cloud, pool)
-    task = begin(cloud, pool, "cluster_nodepool_create", PoolState.SCALING, work)
+    task = begin(cloud, pool, "cluster_nodepool_create", PoolState.SCALING, work, is_new=True)
     return {"nodepool_id": pool.node_pool_id, "task_id": task.task_id}
 
 
@@ -207,13 +211,14 @@ def remove_node_pool_nodes(cloud: Cloud, params: Params) -> dict[str, Any]:
 def describe_cluster_node_pools(cloud: Cloud, params: Params) -> dict[str, Any]:
     cluster = cluster_named(cloud, params["cluster_id"])
     name = params.get("NodepoolName")
-    shown = [pool for pool in pools_of(cloud, cluster) if name in (None, pool.name)]
+    shown = [pool for pool in pools_shown(cloud, cluster) if name in (None, pool.name)]
     return {"nodepools": [body(cloud, pool) for pool in shown]}
 
 
 @action("DescribeClusterNodePoolDetail")
 def describe_cluster_node_pool_detail(cloud: Cloud, params: Params) -> dict[str, Any]:
-    return body(cloud, pool_named(cloud, params))
+    shown = cloud.node_pools.shown().get(params["nodepool_id"])
+    return body(cloud, known(cloud, params, shown))
 
 
 def body(cloud: Cloud, pool: NodePool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from emulator.ack.actions import action
-from emulator.ack.clusters import cluster_named, pools_of
+from emulator.ack.clusters import cluster_named, pools_shown
 from emulator.ack.resources import Cluster, NodePool, PoolNode
 from emulator.ack.tasks import beijing
 from emulator.ecs.resources import InstanceStatus
@@ -45,11 +45,12 @@ def page_size(text: str) -> str | None:
 def describe_cluster_nodes(cloud: Cloud, params: Params) -> dict[str, Any]:
     cluster = cluster_named(cloud, params["cluster_id"])
     pool_id = params.get("nodepool_id")
-    if pool_id and pool_id not in cloud.node_pools:
+    pools = pools_shown(cloud, cluster)
+    if pool_id and all(pool.node_pool_id != pool_id for pool in pools):
         raise ApiError(NOT_FOUND, "ErrorNodePoolNotFound", f"nodepool {pool_id} is not found")
     found = [
         each
-        for pool in pools_of(cloud, cluster)
+        for pool in pools
         if pool_id in (None, pool.node_pool_id)
         for each in nodes_of(cloud, cluster, pool)
         if matches(each, params)

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from emulator.account import INSTANCE_TYPES, NODE_IMAGES
-from emulator.ecs.ordering import CATEGORIES, LEVELS, base64_text, encryption
+from emulator.ecs.disk_orders import CATEGORIES, LEVELS, check_kind, encryption
+from emulator.ecs.ordering import base64_text
 from emulator.ecs.resources import SnapshotStatus
 from emulator.errors import NOT_FOUND, ApiError, invalid
 from emulator.params import ANY, REQUIRED, Rule, Rules
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 NAME = Rule(pattern=r"[A-Za-z0-9\u4e00-\u9fff][\w\-.\u4e00-\u9fff]{0,62}")
 DISK = Rule(low=40, high=32768)
+DEFAULT_DISK_GIB = 120
+DISK_NAME = r"(?!https?://)[A-Za-z][\w:\-]{1,127}"
+TAG = r"(?!aliyun|acs:)((?!https?://).)*"
 LABEL_KEY = (
     r"([a-z0-9A-Z]([a-z0-9A-Z.-]{0,251}[a-z0-9A-Z])?/)?[a-z0-9A-Z]([\w.-]{0,61}[a-z0-9A-Z])?"
 )
@@ -50,7 +54,7 @@ GROUP_RULES: Rules = {
     "scaling_group.desired_size": Rule(low=0),
     "scaling_group.security_group_ids": Rule(high=5),
     "scaling_group.system_disk_category": Rule(one_of=CATEGORIES),
-    "scaling_group.system_disk_size": DISK,
+    "scaling_group.system_disk_size": Rule(low=20, high=2048),
     "scaling_group.system_disk_performance_level": Rule(one_of=LEVELS),
     "scaling_group.data_disks": Rule(high=10),
     "scaling_group.data_disks.category": Rule(required=True, one_of=CATEGORIES),
@@ -58,10 +62,10 @@ GROUP_RULES: Rules = {
     "scaling_group.data_disks.performance_level": Rule(one_of=LEVELS),
     "scaling_group.data_disks.snapshot_id": ANY,
     "scaling_group.data_disks.encrypted": Rule(check=encryption),
-    "scaling_group.data_disks.disk_name": ANY,
+    "scaling_group.data_disks.disk_name": Rule(pattern=DISK_NAME),
     "scaling_group.tags": Rule(high=20),
-    "scaling_group.tags.key": Rule(required=True, high=128),
-    "scaling_group.tags.value": Rule(high=128),
+    "scaling_group.tags.key": Rule(required=True, high=128, pattern=TAG),
+    "scaling_group.tags.value": Rule(high=128, pattern=TAG),
     "scaling_group.multi_az_policy": Rule(one_of=("PRIORITY", "COST_OPTIMIZED", "BALANCE")),
     "scaling_group.scaling_policy": Rule(one_of=("release",), not_here=("recycle",)),
     "scaling_group.spot_strategy": Rule(
@@ -129,8 +133,11 @@ def check_pool(cloud: Cloud, description: dict[str, Any]) -> None:
                 code="InvalidParameter.InstanceType",
             )
     key_pair = group.get("key_pair")
-    if key_pair and key_pair not in cloud.key_pairs:
+    if key_pair and cloud.key_pairs.find(key_pair) is None:
         raise invalid("scaling_group.key_pair", f"there is no key pair {key_pair}")
+    keys = [tag["key"] for tag in group.get("tags", [])]
+    if len(set(keys)) < len(keys):
+        raise invalid("scaling_group.tags", "it has a key twice")
     for number, disk in enumerate(group.get("data_disks", []), start=1):
         check_data_disk(cloud, disk, f"scaling_group.data_disks.{number}")
     check_runtime(cloud, description.get("kubernetes_config", {}))
@@ -149,21 +156,24 @@ def check_network(cloud: Cloud, group: dict[str, Any]) -> None:
 
 def check_data_disk(cloud: Cloud, disk: dict[str, Any], where: str) -> None:
     snapshot_id = disk.get("snapshot_id")
+    level = disk.get("performance_level", "")
     if not snapshot_id:
+        size = disk.get("size", DEFAULT_DISK_GIB)
+        check_kind(where, disk["category"], level, size, "InvalidParameter")
         return
-    snapshot = cloud.snapshots.get(snapshot_id)
+    snapshot = cloud.snapshots.find(snapshot_id)
     if snapshot is None:
         raise ApiError(
             NOT_FOUND, "InvalidSnapshotId.NotFound", f"{where}: no snapshot {snapshot_id}"
         )
-    status = snapshot.status(cloud.now())
-    if status is not SnapshotStatus.ACCOMPLISHED:
-        raise invalid(where, f"the snapshot {snapshot_id} is {status}")
+    if snapshot.status is not SnapshotStatus.ACCOMPLISHED:
+        raise invalid(where, f"the snapshot {snapshot_id} is {snapshot.status}")
     size = disk.get("size", snapshot.disk_size_gib)
     if size < snapshot.disk_size_gib:
         raise invalid(
             where, f"{size} GiB is less than the {snapshot.disk_size_gib} GiB of {snapshot_id}"
         )
+    check_kind(where, disk["category"], level, size, "InvalidParameter")
 
 
 def check_runtime(cloud: Cloud, config: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 class PoolState(StrEnum):
     ACTIVE = "active"
+    INITIAL = "initial"  # of a new pool; the console's Initializing
     SCALING = "scaling"
     REMOVING = "removing"
     UPDATING = "updating"
@@ -48,6 +49,7 @@ class PoolNode:
     node_name: str
     created: datetime
     error: str = ""
+    will_fail: str = ""  # the error that a fault has in store for it
     is_removing: bool = False
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from emulator.account import NODE_IMAGES
 from emulator.ack.nodes import node_status
-from emulator.ack.pool_rules import decoded
+from emulator.ack.pool_rules import DEFAULT_DISK_GIB, decoded
 from emulator.ack.resources import Cluster, NodePool, PoolNode
 from emulator.ack.tasks import TaskFailedError
-from emulator.ecs import lifecycle
+from emulator.ecs import lifecycle, releasing
 from emulator.ecs.lifecycle import DiskOrder, InstanceOrder
+from emulator.ecs.resources import InstanceStatus
+from emulator.faults import NodeError, NoStock
 from emulator.kube.errors import KubeError
-from emulator.machines.base import NodeJoin
+from emulator.machines.base import MachineError, NodeJoin
 
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
@@ -24,13 +27,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.2
 POOL_LABEL = "alibabacloud.com/nodepool-id"
-DEFAULT_DISK_GIB = 120
 
 
 async def resize(cloud: Cloud, pool: NodePool) -> None:
     """Add or remove nodes until there are as many as desired; the newest go first.
 
-    :raises TaskFailedError: naming the nodes that did not become Ready.
+    :raises TaskFailedError: naming the nodes that did not become Ready, or why there are fewer.
     """
     surplus = len(pool.nodes) - pool.desired_size
     if surplus > 0:
@@ -38,20 +40,50 @@ async def resize(cloud: Cloud, pool: NodePool) -> None:
         broken_first = sorted(newest, key=lambda instance_id: not pool.nodes[instance_id].error)
         await remove(cloud, pool, broken_first[:surplus])
     elif surplus < 0:
-        cluster = cloud.clusters[pool.cluster_id]
-        added = [add_node(cloud, cluster, pool) for _ in range(-surplus)]
-        await joined(cloud, cluster, added)
+        await add_nodes(cloud, cloud.clusters[pool.cluster_id], pool, -surplus)
+
+
+async def add_nodes(cloud: Cloud, cluster: Cluster, pool: NodePool, number: int) -> None:
+    """Order as many nodes as can be had, and wait for these."""
+    nodes, refusals = [], []
+    for _ in range(number):
+        try:
+            nodes.append(add_node(cloud, cluster, pool))
+        except (TaskFailedError, MachineError) as exc:
+            refusals.append(str(exc))
+    problems = [*dict.fromkeys(refusals), *await joined(cloud, cluster, nodes)]
+    if problems:
+        raise TaskFailedError("; ".join(problems))
 
 
 def add_node(cloud: Cloud, cluster: Cluster, pool: NodePool) -> PoolNode:
-    instance = lifecycle.launch(cloud, node_order(cloud, cluster, pool))
+    order = node_order(cloud, cluster, pool)
+    fault = cloud.faults.strike(NodeError, pool.node_pool_id, pool.name)
+    if fault is not None:
+        order = replace(order, join=None)  # its instance runs and never becomes a node
+    instance = lifecycle.launch(cloud, order)
     node = PoolNode(
         instance_id=instance.instance_id,
         node_name=node_name(cloud, instance),
         created=instance.created,
+        will_fail=fault.message if fault else "",
     )
     pool.nodes[node.instance_id] = node
     return node
+
+
+def type_in_stock(cloud: Cloud, instance_types: list[str]) -> str:
+    """Return the first type of a pool that is sold now."""
+    codes = []
+    for instance_type in instance_types:
+        fault = cloud.faults.strike(NoStock, instance_type)
+        if fault is None:
+            return instance_type
+        codes.append(fault.code)
+    raise TaskFailedError(
+        f"{codes[-1]}: The requested resource is sold out in the specified zone; try other types "
+        f"of resources or other regions and zones: {', '.join(instance_types)}"
+    )
 
 
 def node_name(cloud: Cloud, instance: Instance) -> str:
@@ -64,7 +96,7 @@ def node_order(cloud: Cloud, cluster: Cluster, pool: NodePool) -> InstanceOrder:
     return InstanceOrder(
         name=f"worker-k8s-for-cs-{cluster.cluster_id}",
         image=NODE_IMAGES[group["image_type"]],
-        instance_type=group["instance_types"][0],
+        instance_type=type_in_stock(cloud, group["instance_types"]),
         security_group_ids=group["security_group_ids"],
         key_pair_name=group.get("key_pair", ""),
         system_disk=DiskOrder(
@@ -122,11 +154,8 @@ def join_of(cloud: Cloud, cluster: Cluster, pool: NodePool, instance: Instance) 
     )
 
 
-async def joined(cloud: Cloud, cluster: Cluster, nodes: list[PoolNode]) -> None:
-    """Wait until every node is Ready or has failed.
-
-    :raises TaskFailedError: when one has.
-    """
+async def joined(cloud: Cloud, cluster: Cluster, nodes: list[PoolNode]) -> list[str]:
+    """Wait until every node is Ready or has failed; return what failed."""
     within = timedelta(seconds=cloud.settings.node_join_within_s)
     deadline = cloud.now() + within
     waiting = list(nodes)
@@ -140,14 +169,21 @@ async def joined(cloud: Cloud, cluster: Cluster, nodes: list[PoolNode]) -> None:
             break
         if waiting:
             await cloud.clock.sleep(LOOK_EVERY_S)
-    if broken := [node for node in nodes if node.error]:
-        raise TaskFailedError("; ".join(f"{node.instance_id}: {node.error}" for node in broken))
+    return [f"{node.instance_id}: {node.error}" for node in nodes if node.error]
 
 
 def is_settled(cloud: Cloud, cluster: Cluster, node: PoolNode) -> bool:
     """Tell whether nothing more is to be waited for; note why, when that is bad news."""
-    if node.instance_id not in cloud.instances:
+    instance = cloud.instances.get(node.instance_id)
+    if instance is None:
         node.error = node.error or cloud.failure_of(node.instance_id) or "its instance is gone"
+        return True
+    if node.will_fail and instance.status is InstanceStatus.RUNNING:
+        node.error = node.will_fail
+        return True
+    machine = cloud.instances[node.instance_id].machine
+    if machine is not None and machine.failure:
+        node.error = node.error or machine.failure
         return True
     return node_status(cluster, node) == "Ready"
 
@@ -175,7 +211,7 @@ async def remove_one(cloud: Cloud, cluster: Cluster, node: PoolNode) -> None:
     forget_node(cluster, node)
     instance = cloud.instances.get(node.instance_id)
     if instance is not None and not instance.is_being_released:
-        await lifecycle.release(cloud, instance)
+        await releasing.release(cloud, instance)
     while instance is not None and instance.is_being_released and is_known(cloud, instance):
         await cloud.clock.sleep(LOOK_EVERY_S)  # someone else's release is under way
     forget_node(cluster, node)  # its agent may have written once more before it was cut off

@@ -15,6 +15,7 @@ from emulator.ack.resources import NodePool, PoolState, Task, TaskState
 from emulator.errors import NOT_FOUND, ApiError
 from emulator.machines.base import MachineError
 from emulator.params import Params
+from emulator.stuck import let_go
 
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
@@ -33,9 +34,18 @@ def beijing(moment: datetime) -> str:
 
 
 def begin(
-    cloud: Cloud, pool: NodePool, task_type: str, state: PoolState, work: Coroutine[Any, Any, None]
+    cloud: Cloud,
+    pool: NodePool,
+    task_type: str,
+    state: PoolState,
+    work: Coroutine[Any, Any, None],
+    *,
+    is_new: bool = False,
 ) -> Task:
-    """Put the pool into a transient state and do the work behind it."""
+    """Put the pool into a transient state and do the work behind it.
+
+    :param is_new: the pool is ``initial`` before.
+    """
     now = cloud.now()
     task = Task(
         task_id=cloud.ids.task(),
@@ -46,16 +56,22 @@ def begin(
         updated=now,
     )
     cloud.tasks[task.task_id] = task
-    pool.state = state
+    pool.state = PoolState.INITIAL if is_new else state
     note(cloud, task, "start", f"{task_type} of {pool.node_pool_id} started")
-    cloud.spawn(follow(cloud, pool, task, work))
+    cloud.spawn(follow(cloud, pool, task, state, work))
     return task
 
 
-async def follow(cloud: Cloud, pool: NodePool, task: Task, work: Coroutine[Any, Any, None]) -> None:
+async def follow(
+    cloud: Cloud, pool: NodePool, task: Task, state: PoolState, work: Coroutine[Any, Any, None]
+) -> None:
     """Await the work; whatever becomes of it, the task ends and the pool is active again."""
     try:
         await cloud.clock.sleep(cloud.settings.task_step_s)
+        await let_go(cloud, "node_pool", pool.state, pool.node_pool_id, pool.name)
+        if pool.state is not state:
+            pool.state = state
+            await let_go(cloud, "node_pool", pool.state, pool.node_pool_id, pool.name)
         await work
     except (TaskFailedError, MachineError) as exc:
         task.state = TaskState.FAIL
@@ -72,7 +88,8 @@ async def follow(cloud: Cloud, pool: NodePool, task: Task, work: Coroutine[Any, 
     finally:
         work.close()  # never started when the emulator stops before
         task.updated = pool.updated = cloud.now()
-        pool.state = PoolState.ACTIVE
+        if pool.node_pool_id in cloud.node_pools:
+            pool.state = PoolState.ACTIVE
 
 
 def note(cloud: Cloud, task: Task, name: str, message: str, *, level: str = "info") -> None:
@@ -90,7 +107,7 @@ def note(cloud: Cloud, task: Task, name: str, message: str, *, level: str = "inf
 
 @action("DescribeTaskInfo")
 def describe_task_info(cloud: Cloud, params: Params) -> dict[str, Any]:
-    task = cloud.tasks.get(params["task_id"])
+    task = cloud.tasks.shown().get(params["task_id"])
     if task is None:
         raise ApiError(NOT_FOUND, "ErrorTaskNotFound", f"task {params['task_id']} is not found")
     results = {TaskState.RUNNING: "initial", TaskState.SUCCESS: "success"}

@@ -36,6 +36,10 @@ TAGS: Rules = {
     ),
 }
 NUMBERED_PAGES: Rules = {"PageNumber": Rule(low=1), "PageSize": Rule(low=1, high=100)}
+CLIENT_TOKEN = Rule(
+    pattern=r"[\x21-\x7e]{1,64}", code="InvalidClientToken.ValueNotSupported"
+)  # the API: ASCII; a space or a control character is refused here
+DESCRIPTION = Rule(pattern=r"(?!https?://).{2,256}", code="InvalidDescription.Malformed")
 PAGES: Rules = {**NUMBERED_PAGES, "MaxResults": Rule(low=1, high=100), "NextToken": Rule()}
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from emulator.account import IMAGES, Image
 from emulator.ecs.actions import MAX_TAGS, NUMBERED_PAGES, TAGS, action, tags_of
 from emulator.ecs.reading import page
-from emulator.errors import conflict, not_found
+from emulator.ecs.resources import Disk, Instance, KeyPair, Snapshot, Tags
+from emulator.errors import conflict, missing, not_found
 from emulator.params import ANY, REQUIRED, Params, Rule
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ def describe_regions(cloud: Cloud, params: Params) -> dict[str, Any]:
         "ImageFamily": ANY,
         "ImageOwnerAlias": Rule(one_of=("system", "self", "others", "marketplace")),
         "Architecture": Rule(one_of=("i386", "x86_64", "arm64")),
-        "Status": Rule(one_of=("Creating", "Waiting", "Available", "UnAvailable", "CreateFailed")),
+        "Status": Rule(
+            one_of=("Creating", "Waiting", "Available", "UnAvailable", "CreateFailed"),
+            not_here=("Deprecated", "ALL"),
+        ),
         "OSType": Rule(one_of=("linux", "windows")),
         "IsSupportCloudinit": ANY,
     },
@@ -102,22 +106,34 @@ def image_body(image: Image) -> dict[str, Any]:
 )
 def tag_resources(cloud: Cloud, params: Params) -> dict[str, Any]:
     """Tag all of the resources or, when one is unknown or would have too many, none."""
-    key_pairs = {pair.key_pair_id: pair for pair in cloud.key_pairs.values()}
-    kinds = {
-        "instance": {key: each.tags for key, each in cloud.instances.items()},
-        "disk": {key: each.tags for key, each in cloud.disks.items()},
-        "snapshot": {key: each.tags for key, each in cloud.snapshots.items()},
-        "keypair": {key: each.tags for key, each in (key_pairs | cloud.key_pairs).items()},
-    }
-    known = kinds[params["ResourceType"]]
+    for number, tag in enumerate(params["Tag"], start=1):
+        if "Value" not in tag:  # may be empty, but only here it must be given
+            raise missing(f"Tag.{number}.Value")
     tags = tags_of(params)
-    for resource_id in params["ResourceId"]:
-        if resource_id not in known:
-            raise not_found("InvalidResourceId.NotFound", "ResourceId", resource_id)
-        if len(known[resource_id].keys() | tags.keys()) > MAX_TAGS:
+    found = [tags_kept(cloud, params["ResourceType"], each) for each in params["ResourceId"]]
+    for resource_id, kept in zip(params["ResourceId"], found, strict=True):
+        if len(kept.keys() | tags.keys()) > MAX_TAGS:
             raise conflict(
                 "QuotaExceed.Tags", f"{resource_id} would have more than {MAX_TAGS} tags."
             )
-    for resource_id in params["ResourceId"]:
-        known[resource_id].update(tags)
+    for kept in found:
+        kept.update(tags)
     return {}
+
+
+def tags_kept(cloud: Cloud, kind: str, resource_id: str) -> Tags:
+    """Return the tags of a resource, to be changed."""
+    if kind == "keypair":
+        by_id = {pair.key_pair_id: pair.name for pair in cloud.key_pairs.values()}
+        found: KeyPair | Instance | Disk | Snapshot | None = cloud.key_pairs.find(
+            by_id.get(resource_id, resource_id)
+        )
+    elif kind == "instance":
+        found = cloud.instances.find(resource_id)
+    elif kind == "disk":
+        found = cloud.disks.find(resource_id)
+    else:
+        found = cloud.snapshots.find(resource_id)
+    if found is None:
+        raise not_found("InvalidResourceId.NotFound", "ResourceId", resource_id)
+    return found.tags

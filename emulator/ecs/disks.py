@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emulator.ecs.actions import PAGES, TAGS, action, tags_body
-from emulator.ecs.ordering import CATEGORIES
+from emulator.ecs.disk_orders import CATEGORIES
 from emulator.ecs.reading import has_tags, id_list, page, to_second, wanted_ids
+from emulator.ecs.releasing import fail_snapshots
 from emulator.ecs.resources import Disk, DiskStatus
 from emulator.errors import conflict, not_found
 from emulator.machines.base import MachineError
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     {
         **TAGS,
         **PAGES,
+        "MaxResults": Rule(low=1, high=500),
         "RegionId": REQUIRED,
         "InstanceId": ANY,
         "DiskIds": Rule(check=id_list),
         "DiskType": Rule(one_of=("all", "system", "data")),
-        "Status": Rule(one_of=(*DiskStatus, "Detaching", "ReIniting", "All")),
+        "Status": Rule(one_of=(*DiskStatus, "ReIniting", "All")),
         "Category": Rule(one_of=(*CATEGORIES, "all")),
         "SnapshotId": ANY,
         "DiskName": ANY,
@@ -39,7 +41,7 @@ def describe_disks(cloud: Cloud, params: Params) -> dict[str, Any]:
     wanted = wanted_ids(params, "DiskIds")
     shown = [
         disk
-        for disk in cloud.disks.values()
+        for disk in cloud.disks.shown().values()
         if (wanted is None or disk.disk_id in wanted)
         and matches(cloud, disk, params)
         and has_tags(disk.tags, params)
@@ -48,7 +50,8 @@ def describe_disks(cloud: Cloud, params: Params) -> dict[str, Any]:
         params,
         shown,
         lambda disk: disk.disk_id,
-        lambda page: {"Disks": {"Disk": [body(cloud, each) for each in page]}},
+        least=10,
+        body=lambda page: {"Disks": {"Disk": [body(cloud, each) for each in page]}},
     )
 
 
@@ -93,12 +96,13 @@ def body(cloud: Cloud, disk: Disk) -> dict[str, Any]:
 
 @action("DeleteDisk", {"DiskId": REQUIRED})
 def delete_disk(cloud: Cloud, params: Params) -> dict[str, Any]:
-    disk = cloud.disks.get(params["DiskId"])
+    disk = cloud.disks.find(params["DiskId"])
     if disk is None:
         raise not_found("InvalidDiskId.NotFound", "DiskId", params["DiskId"])
     if disk.status is not DiskStatus.AVAILABLE:
         raise conflict("IncorrectDiskStatus", f"The disk {disk.disk_id} is {disk.status}.")
     del cloud.disks[disk.disk_id]
+    fail_snapshots(cloud, disk)
     cloud.spawn(forget(cloud, disk))
     return {}
 

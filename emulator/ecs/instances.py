@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from emulator.ecs import lifecycle
+from emulator.ecs import lifecycle, releasing, spot
 from emulator.ecs.actions import PAGES, TAGS, action, tags_body
+from emulator.ecs.lifecycle import InstanceOrder
 from emulator.ecs.ordering import ORDER_RULES, orders
 from emulator.ecs.reading import has_tags, id_list, page, to_minute, wanted_ids
 from emulator.ecs.resources import Instance, InstanceStatus
 from emulator.errors import BAD_REQUEST, ApiError, conflict, not_found
+from emulator.faults import NoStock
+from emulator.machines.base import MachineError
 from emulator.params import ANY, REQUIRED, Params, Rule
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ DRY_RUN = ApiError(
 
 
 def instance_named(cloud: Cloud, instance_id: str) -> Instance:
-    instance = cloud.instances.get(instance_id)
+    instance = cloud.instances.find(instance_id)
     if instance is None:
         raise not_found("InvalidInstanceId.NotFound", "InstanceId", instance_id)
     return instance
@@ -53,10 +56,40 @@ def must_be(instance: Instance, *allowed: InstanceStatus) -> None:
 @action("RunInstances", ORDER_RULES)
 def run_instances(cloud: Cloud, params: Params) -> dict[str, Any]:
     ordered = orders(cloud, params)
+    check_stock(cloud, params["InstanceType"])
     if params.get("DryRun"):
         raise DRY_RUN
-    ids = [lifecycle.launch(cloud, order).instance_id for order in ordered]
+    ids = [each.instance_id for each in launched(cloud, ordered, params)]
     return {"InstanceIdSets": {"InstanceIdSet": ids}, "TradePrice": 0.0}
+
+
+def check_stock(cloud: Cloud, instance_type: str) -> None:
+    if (fault := cloud.faults.strike(NoStock, instance_type)) is not None:
+        raise conflict(
+            fault.code,
+            f"The requested resource is sold out in the specified zone; try other types of "
+            f"resources or other regions and zones: {instance_type}.",
+        )
+
+
+def launched(cloud: Cloud, ordered: list[InstanceOrder], params: Params) -> list[Instance]:
+    """Launch as many as there are addresses for, at least MinAmount: else none."""
+    instances: list[Instance] = []
+    try:
+        for order in ordered:
+            instances.append(lifecycle.launch(cloud, order))
+    except MachineError as exc:
+        if len(instances) < params.get("MinAmount", len(ordered)):
+            for instance in instances:
+                cloud.spawn(releasing.release(cloud, instance))
+            raise conflict(
+                "InvalidVSwitchId.IpNotEnough",
+                f"The specified VSwitch has not enough IpAddress: {exc}.",
+            ) from exc
+    for instance in instances:
+        if instance.spot_strategy != "NoSpot":
+            cloud.spawn(spot.watch(cloud, instance))
+    return instances
 
 
 @action(
@@ -80,7 +113,7 @@ def describe_instances(cloud: Cloud, params: Params) -> dict[str, Any]:
     wanted = wanted_ids(params, "InstanceIds")
     shown = [
         instance
-        for instance in cloud.instances.values()
+        for instance in cloud.instances.shown().values()
         if (wanted is None or instance.instance_id in wanted)
         and matches(cloud, instance, params)
         and has_tags(instance.tags, params)
@@ -89,7 +122,8 @@ def describe_instances(cloud: Cloud, params: Params) -> dict[str, Any]:
         params,
         shown,
         lambda instance: instance.instance_id,
-        lambda page: {"Instances": {"Instance": [body(cloud, each) for each in page]}},
+        least=10,
+        body=lambda page: {"Instances": {"Instance": [body(cloud, each) for each in page]}},
     )
 
 
@@ -135,7 +169,9 @@ def body(cloud: Cloud, instance: Instance) -> dict[str, Any]:
         "OSName": instance.image.name,
         "KeyPairName": instance.key_pair_name,
         "StoppedMode": instance.stopped_mode,
-        "OperationLocks": {"LockReason": []},
+        "OperationLocks": {
+            "LockReason": [{"LockReason": "Recycling"}] if instance.is_recycling else []
+        },
         "PublicIpAddress": {"IpAddress": []},
         "InnerIpAddress": {"IpAddress": []},
         "EipAddress": {"IpAddress": "", "AllocationId": ""},
@@ -160,12 +196,14 @@ def body(cloud: Cloud, instance: Instance) -> dict[str, Any]:
     },
 )
 def describe_instance_status(cloud: Cloud, params: Params) -> dict[str, Any]:
-    wanted = set(params.get("InstanceId", [])) or cloud.instances.keys()
+    known = cloud.instances.shown()
+    wanted = set(params.get("InstanceId", [])) or known.keys()
     for instance_id in wanted:
-        instance_named(cloud, instance_id)
+        if instance_id not in known:
+            raise not_found("InvalidInstanceId.NotFound", "InstanceId", instance_id)
     return page(
         params,
-        [cloud.instances[instance_id] for instance_id in wanted],
+        [known[instance_id] for instance_id in wanted],
         lambda instance: instance.instance_id,
         lambda page: {
             "InstanceStatuses": {
@@ -221,5 +259,5 @@ def delete_instance(cloud: Cloud, params: Params) -> dict[str, Any]:
     if params.get("DryRun"):
         raise DRY_RUN
     instance.is_being_released = True
-    cloud.spawn(lifecycle.release(cloud, instance))
+    cloud.spawn(releasing.release(cloud, instance))
     return {}

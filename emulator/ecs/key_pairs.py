@@ -24,7 +24,7 @@ from emulator.params import ANY, REQUIRED, Params, Rule
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
 
-KEY_PAIR_NAME = r"(?!https?://)[A-Za-z\u4e00-\u9fff][\w\-:\u4e00-\u9fff]{1,127}"
+KEY_PAIR_NAME = r"(?!https?://)[A-Za-z\u4e00-\u9fff][\w\-.:\u4e00-\u9fff]{1,127}"
 
 
 def public_key(text: str) -> str | None:
@@ -82,41 +82,44 @@ def import_key_pair(cloud: Cloud, params: Params) -> dict[str, Any]:
         "RegionId": REQUIRED,
         "KeyPairName": ANY,  # may have * for any text
         "KeyPairFingerPrint": ANY,
+        "IncludePublicKey": ANY,
+        "PageSize": Rule(low=1, high=50),
     },
 )
 def describe_key_pairs(cloud: Cloud, params: Params) -> dict[str, Any]:
     pattern = re.escape(params.get("KeyPairName", "*")).replace(r"\*", ".*")
     shown = [
         pair
-        for pair in cloud.key_pairs.values()
+        for pair in cloud.key_pairs.shown().values()
         if re.fullmatch(pattern, pair.name)
         and params.get("KeyPairFingerPrint", pair.fingerprint) == pair.fingerprint
         and has_tags(pair.tags, params)
     ]
+    with_key = params.get("IncludePublicKey", False)
     return page(
         params,
         shown,
         lambda pair: pair.name,
-        lambda page: {"KeyPairs": {"KeyPair": [body(each) for each in page]}},
+        lambda page: {"KeyPairs": {"KeyPair": [body(each, with_key=with_key) for each in page]}},
     )
 
 
-def body(pair: KeyPair) -> dict[str, Any]:
-    return {
+def body(pair: KeyPair, *, with_key: bool) -> dict[str, Any]:
+    shown = {
         "KeyPairName": pair.name,
         "KeyPairId": pair.key_pair_id,
         "KeyPairFingerPrint": pair.fingerprint,
-        "PublicKey": pair.public_key,
         "CreationTime": to_second(pair.created),
         "Tags": tags_body(pair.tags),
     }
+    return shown | ({"PublicKey": pair.public_key} if with_key else {})
 
 
 @action(
     "DeleteKeyPairs", {"RegionId": REQUIRED, "KeyPairNames": Rule(required=True, check=id_list)}
 )
 def delete_key_pairs(cloud: Cloud, params: Params) -> dict[str, Any]:
-    """Delete key pairs; an unknown name is no error, a bound one is refused."""
+    """Delete key pairs; an unknown name, or one not shown yet, is no error; a bound one is."""
     names = json.loads(params["KeyPairNames"])
     bound = {instance.key_pair_name for instance in cloud.instances.values()}
     if in_use := sorted(bound & set(names)):
@@ -126,5 +129,6 @@ def delete_key_pairs(cloud: Cloud, params: Params) -> dict[str, Any]:
             code="InvalidParameter.KeypairAlreadyAttachedInstance",
         )
     for name in names:
-        cloud.key_pairs.pop(name, None)
+        if cloud.key_pairs.find(name) is not None:
+            del cloud.key_pairs[name]
     return {}

@@ -1,4 +1,4 @@
-"""What happens behind the instance calls: machines boot, stop and go, and disks with them.
+"""What happens behind the instance calls: machines boot and stop, and disks with them.
 
 Used by the ECS actions and by ACK, whose nodes are instances too.
 """
@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from emulator.ecs.releasing import is_leaving, release, release_at
 from emulator.ecs.resources import Disk, DiskStatus, Instance, InstanceStatus, Tags
 from emulator.machines.base import DiskAttachment, MachineError, MachineSpec, NodeJoin
+from emulator.stuck import let_go
 
 if TYPE_CHECKING:
     from emulator.account import Image
@@ -112,16 +114,27 @@ async def boot(cloud: Cloud, instance: Instance, order: InstanceOrder) -> None:
         # Described first: destroying it gives its address back, however far this gets.
         instance.machine = cloud.machines.machine(machine_spec(cloud, instance, order))
         await cloud.clock.sleep(cloud.settings.instance_boot_s)
+        await let_go(cloud, "instance", instance.status, instance.instance_id, instance.name)
         for disk in data_disks(cloud, instance):
-            await cloud.machines.create_disk(
-                disk.disk_id, disk.size_gib, snapshot_id=disk.source_snapshot_id or None
-            )
-            disk.status = DiskStatus.ATTACHING
+            await make_disk(cloud, instance, disk)
         await start(cloud, instance)
     except MachineError as exc:
         instance.failure = str(exc)
         cloud.failed(instance.instance_id, str(exc))
         await release(cloud, instance)
+
+
+async def make_disk(cloud: Cloud, instance: Instance, disk: Disk) -> None:
+    async with instance.busy:
+        if is_leaving(cloud, instance):
+            return
+        await cloud.machines.create_disk(
+            disk.disk_id, disk.size_gib, snapshot_id=disk.source_snapshot_id or None
+        )
+        disk.is_made = True
+    await let_go(cloud, "disk", disk.status, disk.disk_id, disk.name)
+    disk.status = DiskStatus.ATTACHING
+    await let_go(cloud, "disk", disk.status, disk.disk_id, disk.name)
 
 
 async def start(cloud: Cloud, instance: Instance) -> None:
@@ -131,15 +144,21 @@ async def start(cloud: Cloud, instance: Instance) -> None:
     """
     if instance.machine is None:
         raise MachineError(f"{instance.instance_id} has no machine to start")
+    if is_leaving(cloud, instance):
+        return
     instance.status = InstanceStatus.STARTING
-    await instance.machine.start()
-    instance.started = cloud.now()
-    instance.status = InstanceStatus.RUNNING
-    instance.stopped_mode = "Not-applicable"
-    for disk_id in instance.disk_ids:
-        disk = cloud.disks[disk_id]
-        disk.status = DiskStatus.IN_USE
-        disk.attached = disk.attached or cloud.now()
+    await let_go(cloud, "instance", instance.status, instance.instance_id, instance.name)
+    async with instance.busy:
+        if is_leaving(cloud, instance):
+            return
+        await instance.machine.start()
+        instance.started = cloud.now()
+        instance.status = InstanceStatus.RUNNING
+        instance.stopped_mode = "Not-applicable"
+        for disk_id in instance.disk_ids:
+            disk = cloud.disks[disk_id]
+            disk.status = DiskStatus.IN_USE
+            disk.attached = disk.attached or cloud.now()
     log.info("%s is Running at %s", instance.instance_id, instance.private_ip)
 
 
@@ -158,6 +177,7 @@ def machine_spec(cloud: Cloud, instance: Instance, order: InstanceOrder) -> Mach
     key_pair = cloud.key_pairs.get(instance.key_pair_name)
     return MachineSpec(
         machine_id=instance.instance_id,
+        name=instance.name,
         hostname=instance.hostname,
         private_ip=instance.private_ip,
         authorized_keys=(key_pair.public_key,) if key_pair else (),
@@ -183,59 +203,18 @@ def data_disks(cloud: Cloud, instance: Instance) -> list[Disk]:
 
 async def stop(cloud: Cloud, instance: Instance, *, force: bool, mode: str) -> None:
     await cloud.clock.sleep(cloud.settings.instance_stop_s)
-    try:
-        if instance.machine is not None:
-            await instance.machine.stop(force=force)
-    except MachineError as exc:
-        instance.failure = str(exc)
-        cloud.failed(instance.instance_id, str(exc))
-        instance.status = InstanceStatus.RUNNING
-        return
-    instance.status = InstanceStatus.STOPPED
-    instance.stopped_mode = mode
+    await let_go(cloud, "instance", instance.status, instance.instance_id, instance.name)
+    async with instance.busy:
+        if is_leaving(cloud, instance):
+            return
+        try:
+            if instance.machine is not None:
+                await instance.machine.stop(force=force)
+        except MachineError as exc:
+            instance.failure = str(exc)
+            cloud.failed(instance.instance_id, str(exc))
+            instance.status = InstanceStatus.RUNNING
+            return
+        instance.status = InstanceStatus.STOPPED
+        instance.stopped_mode = mode
     log.info("%s is Stopped", instance.instance_id)
-
-
-async def release_at(cloud: Cloud, instance: Instance, moment: datetime) -> None:
-    """Do what AutoReleaseTime promises, whatever the instance is doing then."""
-    await cloud.clock.sleep_until(moment)
-    if instance.instance_id in cloud.instances and not instance.is_being_released:
-        log.info("%s reached its AutoReleaseTime", instance.instance_id)
-        await release(cloud, instance)
-
-
-async def release(cloud: Cloud, instance: Instance) -> None:
-    """Destroy the machine, delete the disks that go with it, and forget the instance."""
-    instance.is_being_released = True
-    if instance.status is InstanceStatus.RUNNING:
-        instance.status = InstanceStatus.STOPPING
-    try:
-        if instance.machine is not None:
-            await instance.machine.destroy()
-        for disk_id in instance.disk_ids:
-            await give_up_disk(cloud, cloud.disks[disk_id])
-    except MachineError as exc:
-        instance.failure = str(exc)
-        instance.is_being_released = False  # a later call may have more luck
-        cloud.failed(instance.instance_id, f"not released: {exc}")
-        return
-    cloud.instances.pop(instance.instance_id, None)
-    for follow in cloud.on_release:
-        follow(cloud, instance)
-    log.info("%s is released", instance.instance_id)
-
-
-async def give_up_disk(cloud: Cloud, disk: Disk) -> None:
-    """Delete a disk with its instance, or keep it unattached."""
-    if disk.type == "data" and not disk.delete_with_instance:
-        disk.instance_id = ""
-        disk.device = ""
-        disk.status = DiskStatus.AVAILABLE
-        return
-    was_made = disk.status is not DiskStatus.CREATING
-    for snapshot in cloud.snapshots.values():
-        if snapshot.disk_id == disk.disk_id and snapshot.status(cloud.now()) == "progressing":
-            snapshot.has_failed = True  # its source went before it was uploaded
-    if disk.type == "data" and was_made:
-        await cloud.machines.delete_disk(disk.disk_id)
-    cloud.disks.pop(disk.disk_id, None)

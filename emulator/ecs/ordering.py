@@ -9,63 +9,45 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emulator.account import INSTANCE_TYPES, Image
-from emulator.ecs.actions import TAGS, tags_of
-from emulator.ecs.lifecycle import DiskOrder, InstanceOrder
-from emulator.ecs.resources import SnapshotStatus
-from emulator.errors import FORBIDDEN, NOT_FOUND, conflict, invalid, missing, not_found, unsupported
+from emulator.ecs.actions import CLIENT_TOKEN, DESCRIPTION, TAGS, tags_of
+from emulator.ecs.disk_orders import DISK_RULES, data_disk, system_disk
+from emulator.ecs.lifecycle import InstanceOrder
+from emulator.errors import conflict, invalid, missing, not_found, unsupported
 from emulator.params import ANY, REQUIRED, Params, Rule, Rules
 
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
 
 MAX_USER_DATA = 32 * 1024
-MIN_GIB, MAX_GIB = 20, 2048  # of a system disk
-MIN_RELEASE = timedelta(minutes=30)
-CATEGORIES = ("cloud_essd", "cloud_auto", "cloud_essd_entry", "cloud_ssd", "cloud_efficiency")
-LEVELS = ("PL0", "PL1", "PL2", "PL3")
-DISK_NAME = r"(?!https?://)[A-Za-z\u4e00-\u9fff][\w\-.:\u4e00-\u9fff]{1,127}"
-LEVEL = Rule(one_of=LEVELS, code="InvalidPerformanceLevel.Malformed")
-CATEGORY = Rule(one_of=CATEGORIES, code="InvalidDiskCategory.ValueNotSupported")
-
-
-def size_text(text: str) -> str | None:
-    """Check SystemDisk.Size, which the SDK sends as text."""
-    if not text.isascii() or not text.isdecimal():
-        return f"{text!r} is not a number"
-    problem = f"{text} GiB is not within {MIN_GIB} to {MAX_GIB}"
-    return None if MIN_GIB <= int(text) <= MAX_GIB else problem
-
-
-def encryption(text: str) -> str | None:
-    return None if text.lower() in ("true", "false") else f"{text!r} is neither true nor false"
+MIN_RELEASE, MAX_RELEASE = timedelta(minutes=30), timedelta(days=3 * 365)
 
 
 def base64_text(text: str) -> str | None:
     try:
-        raw = base64.b64decode(text, validate=True)
+        base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return "it is not base64"
-    return None if len(raw) <= MAX_USER_DATA else f"{len(raw)} bytes are more than {MAX_USER_DATA}"
+    return None
 
 
-DISK_RULES: Rules = {
-    "DataDisk": Rule(high=16),
-    "DataDisk.Category": CATEGORY,
-    "DataDisk.Size": Rule(low=1, high=65536, code="InvalidDataDiskSize.ValueNotSupported"),
-    "DataDisk.SnapshotId": ANY,
-    "DataDisk.DeleteWithInstance": ANY,
-    "DataDisk.DiskName": Rule(pattern=DISK_NAME, code="InvalidDiskName.Malformed"),
-    "DataDisk.Description": Rule(high=256),
-    "DataDisk.PerformanceLevel": LEVEL,
-    "DataDisk.Encrypted": Rule(check=encryption),
-    "SystemDisk.Category": CATEGORY,
-    "SystemDisk.Size": Rule(check=size_text, code="InvalidSystemDiskSize"),
-    "SystemDisk.DiskName": Rule(pattern=DISK_NAME, code="InvalidDiskName.Malformed"),
-    "SystemDisk.PerformanceLevel": LEVEL,
-}
+def user_data(text: str) -> bytes:
+    """Return what is meant, which counts before base64.
+
+    :raises ApiError: when there is too much of it.
+    """
+    raw = base64.b64decode(text)
+    if len(raw) > MAX_USER_DATA:
+        raise invalid(
+            "UserData",
+            f"{len(raw)} bytes are more than {MAX_USER_DATA}",
+            code="InvalidUserData.SizeExceeded",
+        )
+    return raw
+
+
 ORDER_RULES: Rules = {
     **TAGS,
     **DISK_RULES,
@@ -74,16 +56,19 @@ ORDER_RULES: Rules = {
     "ImageId": ANY,
     "ImageFamily": ANY,
     "InstanceType": REQUIRED,
-    "InstanceName": Rule(low=2, high=128, code="InvalidInstanceName.Malformed"),
-    "HostName": Rule(
-        pattern=r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])", code="InvalidHostName.Malformed"
+    # May also have [ and ], for names that count up: refused below.
+    "InstanceName": Rule(
+        pattern=r"(?!https?://)[\w:.\-\[\],]{2,128}", code="InvalidInstanceName.Malformed"
     ),
-    "Description": Rule(low=2, high=256),
+    "HostName": Rule(
+        pattern=r"(?=.{2,64}$)[A-Za-z0-9]+([.-][A-Za-z0-9]+)*", code="InvalidHostName.Malformed"
+    ),
+    "Description": DESCRIPTION,
     "VSwitchId": ANY,
     "SecurityGroupId": ANY,
     "SecurityGroupIds": Rule(high=16),
     "KeyPairName": ANY,
-    "ClientToken": Rule(pattern=r"[\x21-\x7e]{1,64}", code="InvalidClientToken.ValueNotSupported"),
+    "ClientToken": CLIENT_TOKEN,
     "DryRun": ANY,
     "Amount": Rule(low=1, high=100),
     "MinAmount": Rule(low=1, high=100),
@@ -97,9 +82,7 @@ ORDER_RULES: Rules = {
     "SpotPriceLimit": Rule(low=0),
     "SpotDuration": Rule(one_of=(0, 1)),
     "InternetMaxBandwidthOut": Rule(low=0, high=100),
-    "UserData": Rule(
-        check=base64_text, code="InvalidUserData.Base64FormatInvalid", status=FORBIDDEN
-    ),
+    "UserData": Rule(check=base64_text, code="InvalidUserData.Base64FormatInvalid"),
     "HttpEndpoint": Rule(
         one_of=("enabled",), not_here=("disabled",), code="InvalidHttpEndpoint.NotSupported"
     ),
@@ -115,6 +98,8 @@ def orders(cloud: Cloud, params: Params) -> list[InstanceOrder]:
     """
     if params.get("InternetMaxBandwidthOut", 0) > 0:
         raise unsupported("a public address (InternetMaxBandwidthOut above 0)")
+    if "[" in params.get("InstanceName", ""):
+        raise unsupported(f"names that count up, such as {params['InstanceName']}")
     groups = security_groups(cloud, params)
     image = ordered_image(cloud, params)
     amount = params.get("Amount", 1)
@@ -129,11 +114,14 @@ def orders(cloud: Cloud, params: Params) -> list[InstanceOrder]:
         security_group_ids=groups,
         key_pair_name=ordered_key_pair(cloud, params),
         system_disk=system_disk(image, params.get("SystemDisk", {})),
-        data_disks=tuple(data_disk(cloud, disk) for disk in params.get("DataDisk", [])),
+        data_disks=tuple(
+            data_disk(cloud, disk, f"DataDisk.{number}")
+            for number, disk in enumerate(params.get("DataDisk", []), start=1)
+        ),
         tags=tags_of(params),
         spot_strategy=params.get("SpotStrategy", "NoSpot"),
         auto_release=release_time(cloud, params.get("AutoReleaseTime", "")),
-        user_data=base64.b64decode(params.get("UserData", "")),
+        user_data=user_data(params.get("UserData", "")),
     )
     return [ordered] * amount
 
@@ -195,64 +183,9 @@ def ordered_type(instance_type: str) -> str:
 
 def ordered_key_pair(cloud: Cloud, params: Params) -> str:
     name: str = params.get("KeyPairName", "")
-    if name and name not in cloud.key_pairs:
+    if name and cloud.key_pairs.find(name) is None:
         raise not_found("InvalidKeyPairName.NotFound", "KeyPairName", name)
     return name
-
-
-def system_disk(image: Image, disk: dict[str, Any]) -> DiskOrder:
-    size = int(disk.get("Size", 40))
-    if size < image.size_gib:
-        raise invalid(
-            "SystemDisk.Size",
-            f"{size} GiB is less than the {image.size_gib} GiB of the image",
-            code="InvalidSystemDiskSize.LessThanImageSize",
-            status=NOT_FOUND,
-        )
-    return DiskOrder(
-        size_gib=size,
-        category=disk.get("Category", "cloud_essd"),
-        performance_level=disk.get("PerformanceLevel", ""),
-        name=disk.get("DiskName", ""),
-    )
-
-
-def data_disk(cloud: Cloud, disk: dict[str, Any]) -> DiskOrder:
-    snapshot_id = disk.get("SnapshotId", "")
-    size = disk.get("Size", 0)
-    if snapshot_id:
-        size = size_from_snapshot(cloud, snapshot_id, size)
-    elif not size:
-        raise missing("DataDisk.Size")
-    return DiskOrder(
-        size_gib=size,
-        category=disk.get("Category", "cloud_essd"),
-        performance_level=disk.get("PerformanceLevel", ""),
-        snapshot_id=snapshot_id,
-        name=disk.get("DiskName", ""),
-        delete_with_instance=disk.get("DeleteWithInstance", True),
-        encrypted=disk.get("Encrypted", "false").lower() == "true",
-    )
-
-
-def size_from_snapshot(cloud: Cloud, snapshot_id: str, size_gib: int) -> int:
-    """Return the size of a disk from a snapshot: the snapshot's own, whatever is asked.
-
-    The API's page says in one place that Size is ignored and in another that it must not be
-    smaller: a smaller one is refused here, so that clients send what suits both.
-    """
-    snapshot = cloud.snapshots.get(snapshot_id)
-    if snapshot is None:
-        raise not_found("InvalidDataDiskSnapshotId.NotFound", "DataDisk.SnapshotId", snapshot_id)
-    status = snapshot.status(cloud.now())
-    if snapshot.cloned_at is None or status is SnapshotStatus.FAILED:
-        raise conflict("InvalidSnapshotId.NotReady", f"The snapshot {snapshot_id} is {status}.")
-    if size_gib and size_gib < snapshot.disk_size_gib:
-        raise conflict(
-            "InvalidDiskSize.TooSmall",
-            f"{size_gib} GiB is less than the {snapshot.disk_size_gib} GiB of {snapshot_id}.",
-        )
-    return snapshot.disk_size_gib
 
 
 def release_time(cloud: Cloud, text: str) -> datetime | None:
@@ -269,4 +202,6 @@ def release_time(cloud: Cloud, text: str) -> datetime | None:
     moment = moment.replace(second=0)
     if moment < (cloud.now() + MIN_RELEASE).replace(second=0, microsecond=0):
         raise invalid("AutoReleaseTime", "it is not 30 minutes from now", code=code)
+    if moment > cloud.now() + MAX_RELEASE:
+        raise invalid("AutoReleaseTime", "it is more than three years from now", code=code)
     return moment

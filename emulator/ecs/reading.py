@@ -51,14 +51,22 @@ def has_tags(tags: dict[str, str], params: Params) -> bool:
 
 
 def page(
-    params: Params, items: Iterable[T], key: Callable[[T], str], body: Callable[[list[T]], Any]
+    params: Params,
+    items: Iterable[T],
+    key: Callable[[T], str],
+    body: Callable[[list[T]], Any],
+    least: int = 1,
 ) -> dict[str, Any]:
-    """Return one page of ``items`` in the order of ``key``, under what ``body`` makes of it."""
+    """Return one page of ``items`` in the order of ``key``, under what ``body`` makes of it.
+
+    :param least: what a smaller MaxResults means; the API says so of some of its calls.
+    """
     ordered = sorted(items, key=key)
     if "MaxResults" in params or "NextToken" in params:
         if "PageNumber" in params:
             raise invalid("PageNumber", "it cannot be given with NextToken or MaxResults")
-        return token_page(params, ordered, key, body)
+        size = max(params.get("MaxResults", DEFAULT_PAGE), least)
+        return token_page(params, ordered, size, key, body)
     size = params.get("PageSize", DEFAULT_PAGE)
     number = params.get("PageNumber", 1)
     shown = ordered[(number - 1) * size : number * size]
@@ -72,10 +80,13 @@ def page(
 
 
 def token_page(
-    params: Params, ordered: list[T], key: Callable[[T], str], body: Callable[[list[T]], Any]
+    params: Params,
+    ordered: list[T],
+    size: int,
+    key: Callable[[T], str],
+    body: Callable[[list[T]], Any],
 ) -> dict[str, Any]:
     """Continue after the last item of the page before, even when that item is gone."""
-    size = params.get("MaxResults", DEFAULT_PAGE)
     after = read_token(params.get("NextToken", ""))
     rest = [item for item in ordered if key(item) > after]
     shown = rest[:size]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from emulator.machines.base import Machine
 
 Tags = dict[str, str]
+MAX_PERCENT = 99  # of a snapshot that is still progressing
 
 
 class InstanceStatus(StrEnum):
@@ -26,6 +28,7 @@ class DiskStatus(StrEnum):
     CREATING = "Creating"
     ATTACHING = "Attaching"
     IN_USE = "In_use"
+    DETACHING = "Detaching"
     AVAILABLE = "Available"
 
 
@@ -62,6 +65,7 @@ class Disk:
     source_snapshot_id: str = ""
     status: DiskStatus = DiskStatus.CREATING
     attached: datetime | None = None  # the last time
+    is_made: bool = False  # behind the machines
 
     @property
     def serial(self) -> str:
@@ -81,24 +85,30 @@ class Snapshot:
     tags: Tags
     encrypted: bool = False
     retention_days: int = 0  # 0 is for ever
+    fails_at_percent: int | None = None  # of the upload, by a fault
     cloned_at: datetime | None = None  # from now on the disk's content at that moment is safe
+    ended: datetime | None = None
     allocated_bytes: int = 0
-    has_failed: bool = False
+    is_stored: bool = False  # behind the machines
+    status: SnapshotStatus = SnapshotStatus.PROGRESSING
+    _ended_percent: int = 0
 
-    def status(self, now: datetime) -> SnapshotStatus:
-        if self.has_failed:
-            return SnapshotStatus.FAILED
-        if self.cloned_at is None or now < self.cloned_at + self.upload:
-            return SnapshotStatus.PROGRESSING
-        return SnapshotStatus.ACCOMPLISHED
-
-    def uploaded(self, now: datetime) -> float:
-        """Return which part, of 1, is uploaded."""
+    def percent(self, now: datetime) -> int:
+        """Return how much is uploaded; 100 comes with the end only."""
+        if self.ended is not None:
+            return self._ended_percent
         if self.cloned_at is None:
-            return 0.0
+            return 0
         if not self.upload:
-            return 1.0
-        return min(1.0, (now - self.cloned_at) / self.upload)
+            return MAX_PERCENT
+        return min(MAX_PERCENT, int(100 * ((now - self.cloned_at) / self.upload)))
+
+    def end(self, now: datetime, status: SnapshotStatus) -> None:
+        """Let the upload come to its end; a failed one keeps the progress that it had made."""
+        accomplished = status is SnapshotStatus.ACCOMPLISHED
+        self._ended_percent = 100 if accomplished else self.percent(now)
+        self.ended = now
+        self.status = status
 
 
 @dataclass(slots=True)
@@ -121,6 +131,8 @@ class Instance:
     started: datetime | None = None
     stopped_mode: str = "Not-applicable"
     is_being_released: bool = False
+    is_recycling: bool = False  # a spot instance that is about to be taken back
     failure: str = ""
     disk_ids: list[str] = field(default_factory=list)  # the system disk, then data disks in order
     machine: Machine | None = None
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)  # one thing at a time on the machine

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import logging
 import math
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from emulator.ecs.actions import PAGES, TAGS, action, tags_body, tags_of
-from emulator.ecs.ordering import ORDER_RULES
+from emulator.ecs.actions import (
+    CLIENT_TOKEN,
+    DESCRIPTION,
+    PAGES,
+    TAGS,
+    action,
+    tags_body,
+    tags_of,
+)
 from emulator.ecs.reading import has_tags, id_list, page, to_second, wanted_ids
 from emulator.ecs.resources import Disk, DiskStatus, InstanceStatus, Snapshot, SnapshotStatus
 from emulator.errors import (
@@ -25,8 +33,10 @@ from emulator.errors import (
     not_found,
     unsupported,
 )
+from emulator.faults import SnapshotFailed
 from emulator.machines.base import MachineError
 from emulator.params import ANY, REQUIRED, Params, Rule
+from emulator.stuck import let_go
 
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
@@ -41,9 +51,10 @@ MAX_PER_DISK = 256
         **TAGS,
         "DiskId": REQUIRED,
         "SnapshotName": Rule(
-            pattern=r"(?!auto|https?://)[^\s].{1,127}", code="InvalidSnapshotName.Malformed"
+            pattern=r"(?!auto|https?://)[^\W\d_][\w:.\-]{1,127}",
+            code="InvalidSnapshotName.Malformed",
         ),
-        "Description": Rule(low=2, high=256, code="InvalidDescription.Malformed", status=NOT_FOUND),
+        "Description": replace(DESCRIPTION, status=NOT_FOUND),
         "RetentionDays": Rule(low=1, high=65536, code="InvalidRetentionDays.Malformed"),
         "Category": Rule(
             one_of=("Standard",),
@@ -51,17 +62,19 @@ MAX_PER_DISK = 256
             code="InvalidSnapshotCategory.Malformed",
             status=FORBIDDEN,
         ),
-        "ClientToken": ORDER_RULES["ClientToken"],
+        "ClientToken": CLIENT_TOKEN,
     },
 )
 def create_snapshot(cloud: Cloud, params: Params) -> dict[str, Any]:
-    disk = cloud.disks.get(params["DiskId"])
+    disk = cloud.disks.find(params["DiskId"])
     if disk is None:
         raise not_found("InvalidDiskId.NotFound", "DiskId", params["DiskId"])
     check_disk(cloud, disk)
+    snapshot_id, name = cloud.ids.ecs("s"), params.get("SnapshotName", "")
+    fault = cloud.faults.strike(SnapshotFailed, snapshot_id, name, disk.disk_id)
     snapshot = Snapshot(
-        snapshot_id=cloud.ids.ecs("s"),
-        name=params.get("SnapshotName", ""),
+        snapshot_id=snapshot_id,
+        name=name,
         description=params.get("Description", ""),
         disk_id=disk.disk_id,
         disk_size_gib=disk.size_gib,
@@ -71,9 +84,10 @@ def create_snapshot(cloud: Cloud, params: Params) -> dict[str, Any]:
         tags=tags_of(params),
         encrypted=disk.encrypted,
         retention_days=params.get("RetentionDays", 0),
+        fails_at_percent=fault.at_percent if fault else None,
     )
     cloud.snapshots[snapshot.snapshot_id] = snapshot
-    cloud.spawn(clone(cloud, snapshot))
+    cloud.spawn(take(cloud, snapshot))
     if snapshot.retention_days:
         cloud.spawn(expire(cloud, snapshot))
     return {"SnapshotId": snapshot.snapshot_id}
@@ -99,9 +113,7 @@ def check_disk(cloud: Cloud, disk: Disk) -> None:
             f"The current status of the resource does not support this operation: "
             f"{instance.instance_id} is {instance.status}.",
         )
-    statuses = [
-        s.status(cloud.now()) for s in cloud.snapshots.values() if s.disk_id == disk.disk_id
-    ]
+    statuses = [each.status for each in cloud.snapshots.values() if each.disk_id == disk.disk_id]
     if SnapshotStatus.PROGRESSING in statuses:
         raise conflict(
             "IncorrectDiskStatus.CreatingSnapshot",
@@ -111,32 +123,51 @@ def check_disk(cloud: Cloud, disk: Disk) -> None:
         raise conflict("QuotaExceed.Snapshot", f"The disk {disk.disk_id} has {MAX_PER_DISK}.")
 
 
-async def clone(cloud: Cloud, snapshot: Snapshot) -> None:
+async def take(cloud: Cloud, snapshot: Snapshot) -> None:
     """Keep the disk as it is now; what follows, the upload, is only a matter of time."""
     try:
         size = await cloud.machines.create_snapshot(snapshot.snapshot_id, snapshot.disk_id)
     except MachineError as exc:
-        snapshot.has_failed = True
+        snapshot.end(cloud.now(), SnapshotStatus.FAILED)
         cloud.failed(snapshot.snapshot_id, str(exc))
         return
+    snapshot.is_stored = True
     snapshot.allocated_bytes = size
     snapshot.cloned_at = cloud.now()
-    if snapshot.snapshot_id not in cloud.snapshots:  # cancelled meanwhile
-        await forget(cloud, snapshot.snapshot_id)
+    await upload(cloud, snapshot, snapshot.cloned_at)
+    if snapshot.status is SnapshotStatus.FAILED or snapshot.snapshot_id not in cloud.snapshots:
+        await forget(cloud, snapshot)
+
+
+async def upload(cloud: Cloud, snapshot: Snapshot, began: datetime) -> None:
+    """Let the time of an upload pass, and end it, unless that was done meanwhile."""
+    percent, ending = snapshot.fails_at_percent, SnapshotStatus.FAILED
+    if percent is None:
+        percent, ending = 100, SnapshotStatus.ACCOMPLISHED
+    await cloud.clock.sleep_until(began + snapshot.upload * (percent / 100))
+    await let_go(
+        cloud, "snapshot", snapshot.status, snapshot.snapshot_id, snapshot.name, snapshot.disk_id
+    )
+    if snapshot.ended is None:
+        snapshot.end(cloud.now(), ending)
+        log.info("%s is %s", snapshot.snapshot_id, snapshot.status)
 
 
 async def expire(cloud: Cloud, snapshot: Snapshot) -> None:
     await cloud.clock.sleep_until(snapshot.created + timedelta(days=snapshot.retention_days))
     if cloud.snapshots.pop(snapshot.snapshot_id, None) is not None:
         log.info("%s reached its RetentionDays", snapshot.snapshot_id)
-        await forget(cloud, snapshot.snapshot_id)
+        await forget(cloud, snapshot)
 
 
-async def forget(cloud: Cloud, snapshot_id: str) -> None:
+async def forget(cloud: Cloud, snapshot: Snapshot) -> None:
+    if not snapshot.is_stored:
+        return
+    snapshot.is_stored = False
     try:
-        await cloud.machines.delete_snapshot(snapshot_id)
+        await cloud.machines.delete_snapshot(snapshot.snapshot_id)
     except MachineError as exc:
-        cloud.failed(snapshot_id, f"not deleted: {exc}")
+        cloud.failed(snapshot.snapshot_id, f"not deleted: {exc}")
 
 
 @action(
@@ -158,7 +189,7 @@ def describe_snapshots(cloud: Cloud, params: Params) -> dict[str, Any]:
     wanted = wanted_ids(params, "SnapshotIds")
     shown = [
         snapshot
-        for snapshot in cloud.snapshots.values()
+        for snapshot in cloud.snapshots.shown().values()
         if (wanted is None or snapshot.snapshot_id in wanted)
         and matches(cloud, snapshot, params)
         and has_tags(snapshot.tags, params)
@@ -175,7 +206,7 @@ def matches(cloud: Cloud, snapshot: Snapshot, params: Params) -> bool:
     have = {
         "DiskId": snapshot.disk_id,
         "SnapshotName": snapshot.name,
-        "Status": snapshot.status(cloud.now()),
+        "Status": snapshot.status,
         "SnapshotType": "user",
         "SourceDiskType": snapshot.disk_type,
         "Usage": usage(cloud, snapshot),
@@ -189,25 +220,31 @@ def usage(cloud: Cloud, snapshot: Snapshot) -> str:
     return "disk" if is_used else "none"
 
 
+def remaining_s(snapshot: Snapshot, now: datetime) -> int:
+    """Return the seconds that are left; while one is stuck, the last of them is."""
+    if snapshot.ended is not None:
+        return 0
+    began = snapshot.cloned_at or now
+    return max(1, math.ceil((began + snapshot.upload - now).total_seconds()))
+
+
 def body(cloud: Cloud, snapshot: Snapshot) -> dict[str, Any]:
     """Return a snapshot as DescribeSnapshots shows it; ``Available`` comes before the upload."""
-    now = cloud.now()
-    uploaded = snapshot.uploaded(now)
-    status = snapshot.status(now)
+    percent = snapshot.percent(cloud.now())
     shown = {
         "SnapshotId": snapshot.snapshot_id,
         "SnapshotName": snapshot.name,
         "Description": snapshot.description,
-        "Status": status,
-        "Progress": f"{int(uploaded * 100)}%",
-        "RemainTime": math.ceil(snapshot.upload.total_seconds() * (1 - uploaded)),
-        "Available": snapshot.cloned_at is not None and status is not SnapshotStatus.FAILED,
+        "Status": snapshot.status,
+        "Progress": f"{percent}%",
+        "RemainTime": remaining_s(snapshot, cloud.now()),
+        "Available": snapshot.is_stored and snapshot.status is not SnapshotStatus.FAILED,
         "Usage": usage(cloud, snapshot),
         "InstantAccess": False,
         "Category": "standard",
         "SnapshotType": "user",
         "CreationTime": to_second(snapshot.created),
-        "LastModifiedTime": to_second(snapshot.created),
+        "LastModifiedTime": to_second(snapshot.ended or snapshot.created),
         "SourceDiskId": snapshot.disk_id,
         "SourceDiskSize": str(snapshot.disk_size_gib),
         "SourceDiskType": snapshot.disk_type,
@@ -224,7 +261,7 @@ def body(cloud: Cloud, snapshot: Snapshot) -> dict[str, Any]:
 @action("DeleteSnapshot", {"SnapshotId": REQUIRED, "Force": ANY})
 def delete_snapshot(cloud: Cloud, params: Params) -> dict[str, Any]:
     """Delete one; a snapshot in progress is cancelled. A node pool's reference protects none."""
-    snapshot = cloud.snapshots.get(params["SnapshotId"])
+    snapshot = cloud.snapshots.find(params["SnapshotId"])
     if snapshot is None:
         raise not_found("InvalidSnapshotId.NotFound", "SnapshotId", params["SnapshotId"])
     if usage(cloud, snapshot) == "disk" and not params.get("Force"):
@@ -233,6 +270,5 @@ def delete_snapshot(cloud: Cloud, params: Params) -> dict[str, Any]:
             f"The snapshot {snapshot.snapshot_id} has been used to create disks.",
         )
     del cloud.snapshots[snapshot.snapshot_id]
-    if snapshot.cloned_at is not None:
-        cloud.spawn(forget(cloud, snapshot.snapshot_id))
+    cloud.spawn(forget(cloud, snapshot))
     return {}

@@ -116,6 +116,7 @@ async def test_twenty_tags_are_the_most(world: World) -> None:
             ResourceType="instance",
             ResourceId__1=instance_id,
             Tag__1__Key="one more",
+            Tag__1__Value="",
         )
 
 
