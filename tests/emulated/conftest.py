@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from ack_preload.hooks.ecs import EcsHook
+from ack_preload.operators.build_instance import RunBuildInstanceOperator, StopInstanceOperator
 from emulator.app import Handle
-from tests.emulated.driving import connection
+from tests.emulated.driving import connection, perform, target
 
 
 @pytest.fixture
@@ -13,3 +18,27 @@ def cloud(cloud_handle: Handle, monkeypatch: pytest.MonkeyPatch) -> Handle:
     """Return a fresh local cloud that ``alibabacloud_default`` leads to."""
     monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", connection(cloud_handle.facts))
     return cloud_handle
+
+
+@pytest.fixture
+def node_pool_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the operators a history of this test's own."""
+    store = {"conn_type": "sqlite", "host": str(tmp_path / "history.db")}
+    monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_STORE", json.dumps(store))
+
+
+@pytest.fixture
+def snapshots(cloud: Handle) -> tuple[str, str]:
+    """Make two snapshots of one disk, as of two nights."""
+    made = perform(
+        RunBuildInstanceOperator(task_id="run", target=target(cloud), key_pair_name="demo-nodes")
+    )
+    perform(StopInstanceOperator(task_id="stop", instance_id=made["instance_id"]))
+    hook = EcsHook()
+    ids = []
+    for number in (1, 2):
+        ids.append(
+            hook.create_snapshot(made["disk_id"], name=f"n{number}", token=f"t{number}", tags={})
+        )
+        cloud.run_until(lambda: hook.snapshot(ids[-1]).status == "accomplished")  # type: ignore[union-attr]  # it exists
+    return ids[0], ids[1]

@@ -25,7 +25,7 @@ from ack_preload.domain.errors import (
 from ack_preload.domain.workload import NODE_POOL_LABEL, TEMPORARY_TAINT, workload_pod
 from ack_preload.hooks.kube import KubeHook, NodeView, read_answer
 from ack_preload.hooks.kubeconfig import ClusterAccess
-from ack_preload.triggers.kube import Clusters, observe_node, observe_pod
+from ack_preload.triggers.kube import Clusters, observe_node
 from emulator.clock import Clock
 from emulator.kube.cluster import KubeCluster
 
@@ -263,71 +263,3 @@ async def test_a_broken_kubeconfig_is_named_but_not_quoted(
 def test_a_kubeconfig_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="kubeconfig: "):
         ClusterAccess.from_kubeconfig(text)
-
-
-def pod(phase: str, state: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
-    containers = [{"name": "workload", "state": state}] if state else []
-    return {
-        "metadata": {"creationTimestamp": "2026-11-24T04:00:00Z"},
-        "status": {"phase": phase, "containerStatuses": containers, **status},
-    }
-
-
-UNSCHEDULED = [
-    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
-]
-
-
-@pytest.mark.parametrize(
-    ("seen", "state", "key", "value"),
-    [
-        pytest.param(
-            pod("Running", {"running": {"startedAt": "2026-11-24T04:00:07Z"}}),
-            "Running",
-            "started_at",
-            "2026-11-24T04:00:07Z",
-            id="runs",
-        ),
-        pytest.param(
-            pod("Succeeded", {"terminated": {"exitCode": 0, "startedAt": "2026-11-24T04:00:07Z"}}),
-            "Succeeded",
-            "started_at",
-            "2026-11-24T04:00:07Z",
-            id="has run",
-        ),
-        pytest.param(
-            pod("Pending", {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}),
-            "Failed",
-            "error",
-            "ImagePullBackOff: not found",
-            id="stuck",
-        ),
-        pytest.param(
-            pod("Pending", {"waiting": {"reason": "ContainerCreating"}}),
-            "Pending",
-            "why",
-            "ContainerCreating",
-            id="being made",
-        ),
-        pytest.param(
-            pod("Pending", conditions=UNSCHEDULED),
-            "Pending",
-            "why",
-            "Unschedulable: 0/1 nodes",
-            id="fits nowhere",
-        ),
-        pytest.param(
-            pod("Failed", {"terminated": {"exitCode": 3, "reason": "Error"}}),
-            "Failed",
-            "error",
-            "exit code 3: Error",
-            id="exited",
-        ),
-        pytest.param(pod("Running", {"waiting": {}}), "Pending", "why", "", id="phase ran ahead"),
-    ],
-)
-def test_a_pod_is_judged_by_its_container(
-    seen: dict[str, Any], state: str, key: str, value: str
-) -> None:
-    found = observe_pod(seen)
-    assert (found.state, found.detail[key]) == (state, value)

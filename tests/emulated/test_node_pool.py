@@ -1,9 +1,7 @@
-"""Node pools: applied once, scaled to a number, and taken back without any note."""
+"""Node pools: applied once, and scaled to a number."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,104 +9,21 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from ack_preload.domain.errors import (
     CloudError,
-    CloudUnavailableError,
     ForeignResourceError,
     InvalidInputError,
     ResourceFailedError,
 )
 from ack_preload.domain.node_pools import PoolSpec
-from ack_preload.domain.tags import APPLIED_KEY, EXPIRES_KEY, PREVIOUS_KEY, RUN_KEY
+from ack_preload.domain.tags import EXPIRES_KEY, RUN_KEY
 from ack_preload.hooks.ack import AckHook
-from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.history import open_store
-from ack_preload.operators.build_instance import RunBuildInstanceOperator, StopInstanceOperator
-from ack_preload.operators.node_pool import (
-    MAX_RESTARTS,
-    ApplyNodePoolOperator,
-    ScaleNodePoolOperator,
-)
 from ack_preload.operators.node_pool_end import DeleteNodePoolOperator, RestoreNodePoolOperator
-from ack_preload.operators.rollout import RecordRolloutOperator
 from ack_preload.store import SnapshotRecord
 from emulator.app import Handle
 from tests.emulated.driving import context, deferred_by, fired, perform, target
+from tests.emulated.node_pools import EARLIER, LATER, NAME, apply, bodies, pool, scale
 
-NAME = "preloaded"
-EARLIER, LATER = context(run_id="manual__1"), context(run_id="manual__2")
-
-
-@pytest.fixture(autouse=True)
-def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = {"conn_type": "sqlite", "host": str(tmp_path / "history.db")}
-    monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_STORE", json.dumps(store))
-
-
-@pytest.fixture
-def snapshots(cloud: Handle) -> tuple[str, str]:
-    """Make two snapshots of one disk, as of two nights."""
-    made = perform(
-        RunBuildInstanceOperator(task_id="run", target=target(cloud), key_pair_name="demo-nodes")
-    )
-    perform(StopInstanceOperator(task_id="stop", instance_id=made["instance_id"]))
-    hook = EcsHook()
-    ids = []
-    for number in (1, 2):
-        ids.append(
-            hook.create_snapshot(made["disk_id"], name=f"n{number}", token=f"t{number}", tags={})
-        )
-        cloud.run_until(lambda: hook.snapshot(ids[-1]).status == "accomplished")  # type: ignore[union-attr]  # it exists
-    return ids[0], ids[1]
-
-
-def apply(cloud: Handle, snapshot_id: str | None = None, **changes: Any) -> ApplyNodePoolOperator:
-    return ApplyNodePoolOperator(
-        task_id="apply",
-        target=changes.pop("target", target(cloud)),
-        pool_name=changes.pop("pool_name", NAME),
-        snapshot_id=snapshot_id,
-        **changes,
-    )
-
-
-def scale(cloud: Handle, node_pool_id: str, desired_size: int | str) -> ScaleNodePoolOperator:
-    return ScaleNodePoolOperator(
-        task_id="scale",
-        cluster_id=cloud.facts["cluster_id"],
-        node_pool_id=node_pool_id,
-        desired_size=desired_size,
-    )
-
-
-def delete(cloud: Handle, **which: str) -> DeleteNodePoolOperator:
-    return DeleteNodePoolOperator(task_id="delete", cluster_id=cloud.facts["cluster_id"], **which)
-
-
-def restore(cloud: Handle) -> RestoreNodePoolOperator:
-    return RestoreNodePoolOperator(task_id="restore", cluster_id=cloud.facts["cluster_id"])
-
-
-def record(made: dict[str, Any], snapshot_id: str, task: Any) -> None:
-    """Record the rollout of a pool as good."""
-    operator = RecordRolloutOperator(
-        task_id="record",
-        target_name="demo",
-        snapshot_id=snapshot_id,
-        node_pool_id=made["node_pool_id"],
-        lock_digest="sha256:1",
-        images_verified=1,
-    )
-    perform(operator, task)
-
-
-def pool(cloud: Handle, node_pool_id: str) -> Any:
-    return AckHook().node_pool(cloud.facts["cluster_id"], node_pool_id)
-
-
-def bodies(cloud: Handle, action: str) -> list[dict[str, Any]]:
-    """Return the bodies of all calls of an action, as the cloud logged them."""
-    log = Path(cloud.state_dir, "requests.jsonl").read_text().splitlines()
-    calls = [json.loads(line) for line in log]
-    return [call["body"] for call in calls if call["action"] == action]
+pytestmark = pytest.mark.usefixtures("node_pool_history")
 
 
 def test_a_pool_is_created_with_the_snapshot_on_its_last_disk(
@@ -298,129 +213,3 @@ def test_a_node_that_fails_fails_the_task_with_the_clouds_words(cloud: Handle) -
         operator._await_nodes({**subject, "count": 1})
     with pytest.raises(ResourceFailedError, match="no stock"):
         operator.resume(context(), fired(deferred.value))
-
-
-def test_deleting_by_run_finds_pools_whose_id_was_never_passed_on(cloud: Handle) -> None:
-    first = deferred_by(apply(cloud)).trigger.subject["node_pool_id"]
-    second = perform(apply(cloud, pool_name="baseline"))["node_pool_id"]
-    assert sorted(perform(delete(cloud))) == sorted([first, second])
-    assert set(cloud.cloud.node_pools) == {cloud.facts["node_pool_id"]}
-
-
-def test_deleting_takes_the_nodes_along(cloud: Handle) -> None:
-    made = perform(apply(cloud))
-    (node,) = perform(scale(cloud, made["node_pool_id"], 1))["nodes"]
-    perform(delete(cloud, node_pool_id=made["node_pool_id"]))
-    assert node["instance_id"] not in cloud.cloud.instances
-
-
-def test_deleting_waits_out_another_change(cloud: Handle) -> None:
-    made = perform(apply(cloud))
-    deferred_by(scale(cloud, made["node_pool_id"], 1))
-    assert perform(delete(cloud, pool_name=NAME)) == [made["node_pool_id"]]
-
-
-def test_a_pool_that_stays_busy_is_an_error_in_the_end(cloud: Handle) -> None:
-    operator = delete(cloud)
-    operator.restarts = MAX_RESTARTS
-
-    def busy() -> str:
-        raise CloudUnavailableError("InvalidStatus.Forbidden", "scaling", request_id="1")
-
-    with pytest.raises(CloudUnavailableError):
-        operator.change("c", "np", busy)
-
-
-def test_deleting_again_finds_nothing_to_do(cloud: Handle) -> None:
-    made = perform(apply(cloud))
-    perform(delete(cloud))
-    assert perform(delete(cloud, node_pool_id=made["node_pool_id"])) == []
-    assert perform(delete(cloud, pool_name=NAME)) == []
-    assert AckHook().delete_node_pool(cloud.facts["cluster_id"], made["node_pool_id"]) == ""
-
-
-def test_a_foreign_pool_is_never_deleted(cloud: Handle) -> None:
-    foreign = cloud.facts["node_pool_id"]
-    with pytest.raises(ForeignResourceError, match="not ours to delete"):
-        perform(delete(cloud, node_pool_id=foreign))
-    with pytest.raises(ForeignResourceError, match="not ours to delete"):
-        AckHook().delete_node_pool(cloud.facts["cluster_id"], foreign)
-    assert foreign in cloud.cloud.node_pools
-
-
-def test_the_way_back_of_a_created_pool_is_to_delete_it(cloud: Handle) -> None:
-    made = perform(apply(cloud))
-    assert perform(restore(cloud)) == [made["node_pool_id"]]
-
-
-def test_the_way_back_of_a_changed_pool_is_its_earlier_snapshot(
-    cloud: Handle, snapshots: tuple[str, str]
-) -> None:
-    made = perform(apply(cloud, snapshots[0]), EARLIER)
-    perform(apply(cloud, snapshots[1]), LATER)
-    assert perform(restore(cloud), LATER) == []
-    found = pool(cloud, made["node_pool_id"])
-    assert found.snapshot_id == snapshots[0]
-    assert not {APPLIED_KEY, PREVIOUS_KEY} & found.tags.keys()
-    assert perform(restore(cloud), LATER) == []
-
-
-def test_the_way_back_to_a_blank_disk(cloud: Handle, snapshots: tuple[str, str]) -> None:
-    made = perform(apply(cloud), EARLIER)
-    perform(apply(cloud, snapshots[1]), LATER)
-    perform(restore(cloud), LATER)
-    assert pool(cloud, made["node_pool_id"]).snapshot_id is None
-
-
-def test_the_way_back_touches_nothing_of_other_runs(
-    cloud: Handle, snapshots: tuple[str, str]
-) -> None:
-    made = perform(apply(cloud, snapshots[0]), EARLIER)
-    assert perform(restore(cloud), LATER) == []
-    assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[0]
-
-
-def test_the_way_back_spares_a_pool_whose_rollout_the_run_recorded_before(
-    cloud: Handle, snapshots: tuple[str, str]
-) -> None:
-    made = perform(apply(cloud, snapshots[0]), EARLIER)
-    record(made, snapshots[0], EARLIER)
-    assert perform(restore(cloud), EARLIER) == []
-    perform(apply(cloud, snapshots[1]), LATER)
-    record(made, snapshots[1], LATER)
-    assert perform(restore(cloud), LATER) == []
-    assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[1]
-
-
-def test_a_recorded_rollout_spares_no_other_pool_of_the_run(
-    cloud: Handle, snapshots: tuple[str, str]
-) -> None:
-    record(perform(apply(cloud, snapshots[0])), snapshots[0], context())
-    renamed = perform(apply(cloud, snapshots[0], pool_name="renamed"))
-    assert perform(restore(cloud)) == [renamed["node_pool_id"]]
-
-
-def test_the_way_back_spares_a_pool_that_another_run_changed_since(
-    cloud: Handle, snapshots: tuple[str, str]
-) -> None:
-    made = perform(apply(cloud, snapshots[0]), EARLIER)
-    perform(apply(cloud, snapshots[1]), LATER)
-    assert perform(restore(cloud), EARLIER) == []
-    assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[1]
-
-
-def test_the_way_back_leaves_the_canary_to_its_own_teardown(cloud: Handle) -> None:
-    canary = perform(apply(cloud, pool_name="canary", purpose="canary"))
-    record(perform(apply(cloud)), "s-1", context())
-    assert perform(restore(cloud)) == []
-    assert perform(delete(cloud, pool_name="canary")) == [canary["node_pool_id"]]
-
-
-def test_pools_of_a_cluster_that_is_gone_are_none(cloud: Handle) -> None:
-    assert AckHook().node_pools_of_run("c-gone", "run") == []
-
-
-def test_a_baseline_can_run_on_another_system(cloud: Handle) -> None:
-    perform(apply(cloud, image_type="ContainerOS", target=target(cloud, key_pair="demo-nodes")))
-    (body,) = bodies(cloud, "CreateClusterNodePool")
-    assert body["scaling_group"]["image_type"] == "ContainerOS"
