@@ -1,4 +1,4 @@
-"""What each emulated call can carry, read from the official SDKs and kept as JSON files.
+"""What each emulated call and its answer can carry, read from the official SDKs and kept as JSON.
 
 ``python -m emulator.api_model`` writes the files again; a test proves that they are current.
 A leaf is a type name, an object is an object, a list is a list with one element, and a list
@@ -36,6 +36,11 @@ class ApiModel:
         """Return every parameter of a call, from query and body alike."""
         call = self.calls[action]
         return {**call["query"], **call["body"]}
+
+    def answer(self, action: str) -> Tree:
+        """Return every field that the SDK knows of a call's answer."""
+        answer: Tree = self.calls[action]["answer"]
+        return answer
 
 
 def snake(action: str) -> str:
@@ -97,6 +102,7 @@ def describe_call(package: str, action: str) -> Tree:
     for place, name in re.findall(r"(query|body)\['([\w.]+)'\] = request", source):
         shrunk = re.search(rf"{place}\['{name}'\] = request\.\w+_shrink", source)
         tree[place][name] = {"json": fields[name]} if shrunk else fields[name]
+    tree["answer"] = describe_model(getattr(models, f"{action}ResponseBody"), models)
     return tree
 
 
