@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class ServedCall:
     bytes: int  # of the body that was sent
 
 
-class ServedProcess:
+class ServedProcess(ABC):
     """Start and stop one server; blocking, so call it through ``asyncio.to_thread``.
 
     :param netns: name below ``/run/netns``, or a path; None: where this process is.
@@ -115,8 +116,23 @@ class ServedProcess:
         """Return the bytes of all answers so far, or of those to one address."""
         return sum(call.bytes for call in self.calls() if client in (None, call.client))
 
+    def move(self, port: int) -> None:
+        """Go on at another port; connections that are open are cut.
+
+        :raises ContentError: as ``start``.
+        """
+        was_running = self._process is not None
+        self.stop()
+        self.port = port
+        if was_running:
+            self.start()
+
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """Return the command line of the server, made anew for each start.
+
+        :raises ContentError: when the server is not installed.
+        """
 
     def _environment(self) -> dict[str, str]:
         return dict(os.environ)

@@ -17,9 +17,13 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    target: str = Field("*", min_length=1, description="glob; `*` and `?` as in a shell")
-    nth: int = Field(1, ge=1, description="the first occasion that it strikes; 1 is the next one")
-    times: int = Field(1, ge=0, description="how many occasions from there on; 0: until removed")
+    target: str = Field(default="*", min_length=1, description="glob; `*` and `?` as in a shell")
+    nth: int = Field(
+        default=1, ge=1, description="the first occasion that it strikes; 1 is the next one"
+    )
+    times: int = Field(
+        default=1, ge=0, description="how many occasions from there on; 0: until removed"
+    )
 
 
 # -- answers of the two APIs: the target is an action, such as RunInstances or Describe*
@@ -29,9 +33,9 @@ class Throttle(Fault):
     """Refuse a call as too many; nothing has happened. Target: an action."""
 
     kind: Literal["throttle"] = "throttle"
-    code: str = Field("Throttling.User", pattern=r"Throttling(\.\w+)?|Rejected\.Throttling")
+    code: str = Field(default="Throttling.User", pattern=r"Throttling(\.\w+)?|Rejected\.Throttling")
     status: Literal[400, 403, 429, 503] = 400
-    retry_after_s: int | None = Field(None, ge=0, description="sent as `x-acs-retry-after`")
+    retry_after_s: int | None = Field(default=None, ge=0, description="sent as `x-acs-retry-after`")
 
 
 class ServerError(Fault):
@@ -39,7 +43,9 @@ class ServerError(Fault):
 
     kind: Literal["server_error"] = "server_error"
     status: Literal[500, 503] = 503
-    after: bool = Field(False, description="the effect takes place; only its answer is lost")
+    after: bool = Field(
+        default=False, description="the effect takes place; only its answer is lost"
+    )
 
 
 class ResetBefore(Fault):
@@ -80,7 +86,9 @@ class Stuck(Fault):
 
     kind: Literal["stuck"] = "stuck"
     resource: Literal["instance", "disk", "snapshot", "node_pool"]
-    state: str = Field("*", description="glob over the state to keep; `*` is the first one left")
+    state: str = Field(
+        default="*", description="glob over the state to keep; `*` is the first one left"
+    )
 
 
 class SnapshotFailed(Fault):
@@ -90,7 +98,7 @@ class SnapshotFailed(Fault):
     """
 
     kind: Literal["snapshot_failed"] = "snapshot_failed"
-    at_percent: int = Field(50, ge=0, le=99)
+    at_percent: int = Field(default=50, ge=0, le=99)
 
 
 class NoStock(Fault):
@@ -112,7 +120,7 @@ class SpotReclaim(Fault):
     """
 
     kind: Literal["spot_reclaim"] = "spot_reclaim"
-    after_s: float = Field(0, ge=0, description="from Running to the end of the instance")
+    after_s: float = Field(default=0, ge=0, description="from Running to the end of the instance")
     notice_s: float = Field(
         300, ge=0, description="how long before it, at most, OperationLocks shows Recycling"
     )
@@ -126,7 +134,7 @@ class NodeError(Fault):
     """
 
     kind: Literal["node_error"] = "node_error"
-    message: str = Field("node initialization failed", min_length=1)
+    message: str = Field(default="node initialization failed", min_length=1)
 
 
 # -- machines: the target is an instance's id or name, or what the docstring says
@@ -169,7 +177,7 @@ class RegistryError(Fault):
     kind: Literal["registry_error"] = "registry_error"
     status: Literal[401, 404, 429, 500, 503] = 500
     part: Literal["manifests", "blobs"] = "blobs"
-    retry_after_s: int | None = Field(None, ge=0, description="sent as `Retry-After`")
+    retry_after_s: int | None = Field(default=None, ge=0, description="sent as `Retry-After`")
 
 
 class RegistryTruncated(Fault):
@@ -179,7 +187,7 @@ class RegistryTruncated(Fault):
     """
 
     kind: Literal["registry_truncated"] = "registry_truncated"
-    percent: int = Field(50, ge=0, le=99, description="how much of the blob is sent")
+    percent: int = Field(default=50, ge=0, le=99, description="how much of the blob is sent")
 
 
 class PackageMissing(Fault):
@@ -197,7 +205,7 @@ class DiskFull(Fault):
     """
 
     kind: Literal["disk_full"] = "disk_full"
-    free_mib: int = Field(0, ge=0, description="what is left")
+    free_mib: int = Field(default=0, ge=0, description="what is left")
 
 
 AnyFault = Annotated[

@@ -49,6 +49,12 @@ class MachineSpec:
     user_data: bytes = b""  # raw, after base64; for a node: what runs after joining
     pre_user_data: bytes = b""  # nodes only: what runs before ACK's own script
     node: NodeJoin | None = None
+    name: str = ""  # the instance's
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return by what a fault may name the machine."""
+        return (self.machine_id, self.name)
 
 
 class MachineError(Exception):
@@ -56,6 +62,10 @@ class MachineError(Exception):
 
 
 class Machine(Protocol):
+    @property
+    def failure(self) -> str:
+        """Why this machine will never be the node that it should be; empty where it may."""
+
     async def start(self) -> None:
         """Boot; return when the machine has started, before SSH or joining is done.
 

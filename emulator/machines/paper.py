@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 from emulator.faults import Faults
 from emulator.guest import crictl_table
-from emulator.machines import paper_content
+from emulator.machines import paper_content, paper_lazy
 from emulator.machines.base import MachineError, MachineSpec
-from emulator.machines.paper_machine import Ground, PaperMachine
+from emulator.machines.paper_machine import CATALOGUE, Ground, PaperMachine
 from emulator.machines.paper_ssh import WRAPPED, host_tools
 from emulator.machines.paper_tools import main as tools_main
 from emulator.machines.paper_tools.images import BLOBS
@@ -59,6 +59,7 @@ class PaperMachines:
     ) -> None:
         self._faults = faults or Faults()
         self._folder = Path(state_dir).resolve() / "paper"
+        content = paper_content.ContentServer(self._folder / CATALOGUE, self._faults)
         self._ground = Ground(
             folder=self._folder,
             tools=self._folder / "tools",
@@ -67,8 +68,11 @@ class PaperMachines:
             kube=kube,
             runtime_version=RUNTIME_VERSION,
             ssh_port=SSH_PORT,
+            registry=lambda: self.registry,
+            faults=self._faults,
+            content=content.answer,
         )
-        self._content = paper_content.ContentServer(self._ground.catalogue)
+        self._content = content
         self._addresses: dict[str, str] = {}
         self._machines: dict[str, PaperMachine] = {}
         self._claim: socket.socket | None = None
@@ -145,6 +149,7 @@ class PaperMachines:
             return
         await asyncio.to_thread(shutil.copytree, self._snapshot(snapshot_id), folder, symlinks=True)
         PaperDisk(folder).update(size_gib=size_gib)
+        paper_lazy.restored(PaperDisk(folder), self._ground.settings)
 
     async def delete_disk(self, disk_id: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._disk(disk_id))

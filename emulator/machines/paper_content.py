@@ -10,13 +10,17 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from emulator.content import faulty
 from emulator.content.catalogue import (
     IMAGES,
     KUBELET_PACKAGE,
@@ -25,6 +29,7 @@ from emulator.content.catalogue import (
     WORKLOAD_IMAGE,
     Image,
 )
+from emulator.faults import Faults
 
 MEDIA = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_MEDIA = "application/vnd.docker.container.image.v1+json"
@@ -111,25 +116,29 @@ def kubelet_package() -> bytes:
     return packed.getvalue()
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server says to a request, faults and all."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    end: int | None = None  # of the body, where it is cut off under its full Content-Length
+
+
 class ContentServer:
     """Serve the catalogue as a registry, and the kubelet package, on a loopback port."""
 
-    def __init__(self, catalogue: Path) -> None:
+    def __init__(self, catalogue: Path, faults: Faults) -> None:
         self._catalogue = catalogue
+        self._faults = faults
+        self._package = kubelet_package()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
     def open(self) -> str:
         """Listen on a free port of loopback and return ``host:port``."""
-        catalogue, package = self._catalogue, kubelet_package()
-
-        class Handler(_Handler):
-            def found(self, path: str) -> tuple[str, bytes] | None:
-                if path == f"/{KUBELET_PACKAGE}":
-                    return "application/gzip", package
-                return registry_answer(catalogue, path)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(self.answer)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_S,), name="paper-content"
         )
@@ -144,12 +153,40 @@ class ContentServer:
         self._server.server_close()
         self._server = self._thread = None
 
+    def answer(self, path: str, start: int = 0, *, with_body: bool = True) -> Answer:
+        """Answer a request for what is at a path, from byte ``start`` on; it counts for faults."""
+        if (instead := faulty.refusal(self._faults, path)) is not None:
+            return Answer(instead.status, instead.headers, instead.body)
+        found = self._found(path)
+        if found is None:
+            body = b'{"errors":[{"code":"NOT_FOUND"}]}'
+            return Answer(HTTPStatus.NOT_FOUND, {"Content-Type": "application/json"}, body)
+        media, body = found
+        headers = {"Content-Type": media}
+        if media == MEDIA:
+            headers["Docker-Content-Digest"] = digest_of(body)
+        size = len(body)
+        end = faulty.end_of_blob(self._faults, path, size) if with_body else size
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+        status = HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK
+        return Answer(status, headers, body[start:], None if end == size else max(end - start, 0))
+
+    def _found(self, path: str) -> tuple[str, bytes] | None:
+        if path == f"/{KUBELET_PACKAGE}":
+            return "application/gzip", self._package
+        return registry_answer(self._catalogue, path)
+
+
+class _Server(ThreadingHTTPServer):
+    def __init__(self, answer: Callable[..., Answer]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answer = answer
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-
-    def found(self, path: str) -> tuple[str, bytes] | None:
-        raise NotImplementedError
+    server: _Server
 
     def do_GET(self) -> None:
         self._answer(with_body=True)
@@ -161,17 +198,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay quiet: the emulator's stdout and stderr are its own."""
 
     def _answer(self, *, with_body: bool) -> None:
-        answer = self.found(self.path.partition("?")[0])
-        status = HTTPStatus.OK if answer else HTTPStatus.NOT_FOUND
-        media, body = answer or ("application/json", b'{"errors":[{"code":"NOT_FOUND"}]}')
-        self.send_response(status)
-        self.send_header("Content-Type", media)
-        self.send_header("Content-Length", str(len(body)))
-        if media == MEDIA:
-            self.send_header("Docker-Content-Digest", digest_of(body))
+        path = self.path.partition("?")[0]
+        begin = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        answer = self.server.answer(path, int(begin[1]) if begin else 0, with_body=with_body)
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if with_body:
-            self.wfile.write(body)
+            self.wfile.write(answer.body[: answer.end])
+        if answer.end is not None:
+            self.close_connection = True
 
 
 def registry_answer(catalogue: Path, path: str) -> tuple[str, bytes] | None:

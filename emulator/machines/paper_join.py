@@ -7,22 +7,31 @@ simulated, by the settings ``paper_kubelet_package_s`` and ``paper_image_s``.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from emulator.content.catalogue import KUBELET_PACKAGE as PACKAGE
+from emulator.content.faulty import REGISTRY_FAULTS
 from emulator.machines.base import MachineError, MachineSpec, NodeJoin
-from emulator.machines.paper_tools.images import ImageStore, look_up
+from emulator.machines.paper_lazy import KUBELET_PACKAGE, first_read
+from emulator.machines.paper_tools import registry, space
+from emulator.machines.paper_tools.images import ImageStore, Name, look_up
 from emulator.machines.paper_tools.machine import PaperRoot
 from emulator.machines.paper_tools.system import install_containerd
 
 if TYPE_CHECKING:
     from emulator.clock import Clock
+    from emulator.faults import Faults
+    from emulator.machines.paper_content import Answer
     from emulator.machines.paper_ssh import Shell
     from emulator.settings import Settings
 
+PULL_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 0.0)  # see emulator/guest/agent_images.py
+CURL_PAUSES_S = (1.0, 2.0, 4.0, 0.0)
 RUNTIME_MOUNT = "/var/lib/container"
-KUBELET_PACKAGE = "ack/kubernetes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,9 @@ class Joining:
     tools: Path
     settings: Settings
     clock: Clock
+    faults: Faults
+    content: Callable[[str, int], Answer]
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)  # first reads go one by one
 
     async def until_registration(self, node: NodeJoin) -> list[PulledImage]:
         """Do what comes before kubelet registers; return what was done for each system image.
@@ -53,10 +65,11 @@ class Joining:
         await self._run("pre_user_data", self.spec.pre_user_data)
         self._mount_runtime_disk()
         if not (self.root.inside(RUNTIME_MOUNT) / KUBELET_PACKAGE).exists():
-            await self.clock.sleep(self.settings.paper_kubelet_package_s)
+            await self._download_package()
+        await first_read(self, KUBELET_PACKAGE)
         install_containerd(self.root, self.tools)
         self.root.set_active("containerd", True)
-        pulled = [await self._image(reference) for reference in node.system_images]
+        pulled = [await self._system_image(reference) for reference in node.system_images]
         await self.clock.sleep(node.kubelet_registration_s)
         return pulled
 
@@ -68,20 +81,72 @@ class Joining:
         found = ImageStore.of(self.root).find(reference)
         return PulledImage(reference, int(found[1]["size"]), None) if found else None
 
+    async def first_read(self, reference: str) -> None:
+        """Wait until an image that is on the machine was read from its disk, which may be lazy."""
+        if found := ImageStore.of(self.root).find(reference):
+            await first_read(self, found[0])
+
     async def pull(self, reference: str) -> PulledImage:
         """Pull an image, in simulated time.
 
-        :raises MachineError: for an image that the registry does not know.
+        :raises MachineError: for an image that cannot be had.
         """
         catalogued = look_up(Path(self.root.facts()["catalogue"]), reference)
         if catalogued is None:
             raise MachineError(f"{reference}: not found in the registry")
         await self.clock.sleep(self.settings.paper_image_s)
+        self._ask_registry(Name.parse(reference), catalogued)
         ImageStore.of(self.root).add(reference, catalogued)
         return PulledImage(reference, int(catalogued["size"]), self.settings.paper_image_s)
 
-    async def _image(self, reference: str) -> PulledImage:
-        return self.image(reference) or await self.pull(reference)
+    def _ask_registry(self, name: Name, catalogued: dict[str, Any]) -> None:
+        """Fetch an image where a fault may stand in the way; else nothing is fetched here.
+
+        :raises MachineError: in containerd's words.
+        """
+        store = ImageStore.of(self.root)
+        host, _, repository = name.repository.partition("/")
+        try:
+            if self.faults.may_strike(REGISTRY_FAULTS, repository):
+                registry.fetch_image(self._fetch, host, name.canonical, catalogued, store.has)
+            registry.refuse_what_does_not_fit(catalogued, space.room_at(self.root, store.folder))
+        except registry.PullError as exc:
+            unpacking = f'failed to pull and unpack image "{name.canonical}"'
+            raise MachineError(f"{unpacking}: {exc}") from None
+
+    def _fetch(self, path: str, start: int) -> registry.Reply:
+        answer = self.content(path, start)
+        return registry.Reply(answer.status, answer.body[: answer.end], answer.end is None)
+
+    async def _download_package(self) -> None:
+        """Download as ``curl --retry 3``, which tries again for 5xx only.
+
+        :raises MachineError: as ACK's script says it.
+        """
+        await self.clock.sleep(self.settings.paper_kubelet_package_s)
+        for pause_s in CURL_PAUSES_S:
+            status = self.content(f"/{PACKAGE}", 0).status
+            if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                break
+            await self.clock.sleep(pause_s)
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise MachineError(
+                f"{self.spec.machine_id}: cannot download {PACKAGE.rpartition('/')[2]}: curl: (22) "
+                f"The requested URL returned error: {status}"
+            )
+
+    async def _system_image(self, reference: str) -> PulledImage:
+        """Have an image, with the tries and pauses of the real node agent."""
+        if (present := self.image(reference)) is not None:
+            await self.first_read(reference)
+            return present
+        for pause_s in PULL_PAUSES_S:
+            try:
+                return await self.pull(reference)
+            except MachineError as exc:
+                problem = exc
+            await self.clock.sleep(pause_s)
+        raise problem
 
     def _mount_runtime_disk(self) -> None:
         """Mount the last data disk, formatted only when it has no file system."""

@@ -10,20 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emulator.faults import DiskFull
 from emulator.kube.paper_kubelet import run_paper_kubelet
 from emulator.machines import paper_processes
 from emulator.machines.base import MachineError, MachineSpec, NodeJoin
 from emulator.machines.paper_join import Joining, cancelled
 from emulator.machines.paper_ssh import Shell, SshServer
+from emulator.machines.paper_tools import space
 from emulator.machines.paper_tools.machine import PaperRoot, write_json
 
 if TYPE_CHECKING:
     from emulator.clock import Clock
+    from emulator.faults import Faults
     from emulator.kube.store import KubeStore
+    from emulator.machines.paper_content import Answer
     from emulator.settings import Settings
 
 log = logging.getLogger(__name__)
 
+CATALOGUE = "catalog.json"
 FOLDERS = (
     *("etc", "dev/disk/by-id", "mnt", "root", "tmp", "run", "usr/bin", "usr/local/bin"),
     *("var/lib/containerd", "var/log"),
@@ -41,11 +46,14 @@ class Ground:
     kube: KubeStore
     runtime_version: str
     ssh_port: int
+    registry: Callable[[], str]  # known once the content is served
+    faults: Faults
+    content: Callable[[str, int], Answer]
     package_manager: str = "yum"  # as Alibaba Cloud Linux; apt for the scripts' own tests
 
     @property
     def catalogue(self) -> Path:
-        return self.folder / "catalog.json"
+        return self.folder / CATALOGUE
 
     def disk(self, disk_id: str) -> Path:
         return self.folder / "disks" / disk_id
@@ -63,13 +71,15 @@ class PaperMachine:
         self.root = PaperRoot(ground.folder / "machines" / spec.machine_id / "root")
         disks = tuple(ground.disk(disk.disk_id) for disk in spec.disks)
         self.shell = Shell(self.root.path, ground.tools, (self.root.folder, *disks))
-        self.ssh = SshServer(self.shell, spec.authorized_keys)
+        self.ssh = SshServer(self.shell, spec.authorized_keys, ground.faults, spec.names)
         self._joining: asyncio.Task[None] | None = None
+        self._is_full = False
         self.failure = ""
         """Why a node never joined; what `/var/log/cloud-init-output.log` would tell."""
 
     async def start(self) -> None:
         self._lay_out()
+        self._ground.faults.watch(self._fill_disks)
         await self.ssh.open(self.spec.private_ip, self._ground.ssh_port)
         if self.spec.node is not None:
             self._joining = asyncio.create_task(self._join(self.spec.node))
@@ -79,9 +89,11 @@ class PaperMachine:
         """Both kinds look the same on paper: processes end, disks are unmounted."""
         await cancelled(self._joining)
         self._joining = None
+        self._ground.faults.unwatch(self._fill_disks)
         await self.ssh.close()
         if self.root.path.exists():
             await asyncio.to_thread(paper_processes.end_all, self.root.path, self.shell.sessions)
+            await self.ssh.finished()
             self.root.unmount_all()
             for name in ("run", "tmp"):
                 shutil.rmtree(self.root.path / name, ignore_errors=True)
@@ -90,6 +102,17 @@ class PaperMachine:
         await self.stop(force=True)
         await asyncio.to_thread(shutil.rmtree, self.root.folder, ignore_errors=True)
         self._gone(self.spec.machine_id)
+
+    def _fill_disks(self) -> None:
+        """Tell the tools which data disks are full, at the start and whenever faults change."""
+        full = {}
+        for disk in self.spec.disks:
+            fault = self._ground.faults.holds(DiskFull, disk.disk_id, *self.spec.names)
+            if fault is not None:
+                full[disk.disk_id] = fault.free_mib
+        if full or self._is_full:
+            space.describe(self.root, full)
+        self._is_full = bool(full)
 
     def _lay_out(self) -> None:
         root = self.root.path
@@ -116,9 +139,11 @@ class PaperMachine:
                 "containerd": self._ground.runtime_version,
                 "containerd_offered": self._ground.runtime_version,
                 "catalogue": str(self._ground.catalogue),
+                "registry": self._ground.registry(),
                 "tools": str(self._ground.tools),
             },
         )
+        self._fill_disks()
         for tool in (self._ground.tools / self._ground.package_manager).iterdir():
             link = root / "usr/bin" / tool.name
             if not link.is_symlink():
@@ -127,7 +152,14 @@ class PaperMachine:
     async def _join(self, node: NodeJoin) -> None:
         ground = self._ground
         joining = Joining(
-            self.spec, self.root, self.shell, ground.tools, ground.settings, ground.clock
+            self.spec,
+            self.root,
+            self.shell,
+            ground.tools,
+            ground.settings,
+            ground.clock,
+            ground.faults,
+            ground.content,
         )
         try:
             pulled = await joining.until_registration(node)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+import socket
+import struct
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emulator.faults import Faults, HostKeyChanged, SshDropped, SshRefused
 from emulator.machines.base import MachineError
 from emulator.machines.paper_tools import sandbox
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     import asyncssh
 
 CHUNK = 64 * 1024
+BACKLOG = 128
 MIN_EXIT = 0
 SIGNALLED = 128  # what a shell adds to a signal number
 
@@ -64,17 +69,27 @@ class Shell:
 class SshServer:
     """The listener of one machine. Its host key stays the same as long as the machine exists."""
 
-    def __init__(self, shell: Shell, authorized_keys: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        authorized_keys: tuple[str, ...],
+        faults: Faults,
+        names: tuple[str, ...],
+    ) -> None:
         import asyncssh  # noqa: PLC0415  # 0.2 s; not every emulator has paper machines
 
         asyncssh.set_log_level("WARNING")  # else a dozen lines for every command
         self._shell = shell
-        self._key = asyncssh.generate_private_key("ssh-ed25519")
+        self._faults = faults
+        self._names = names
+        self._key = self._new_key()
         try:
             self._authorized = asyncssh.import_authorized_keys("\n".join(authorized_keys))
         except (asyncssh.KeyImportError, ValueError) as exc:
             raise MachineError(f"an authorized key cannot be read: {exc}") from None
-        self._listener: asyncssh.SSHAcceptor | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._commands: set[asyncio.Task[None]] = set()
+        self._logins: set[asyncio.Task[None]] = set()
         self._connections: set[asyncssh.SSHServerConnection] = set()
 
     @property
@@ -87,6 +102,42 @@ class SshServer:
 
         :raises MachineError: where the address cannot be had, as 127.77.0.0/16 on macOS.
         """
+        try:
+            listener = socket.create_server((address, port), backlog=BACKLOG)
+        except OSError as exc:
+            raise MachineError(
+                f"SSH of a paper machine cannot listen on {address}:{port}: {exc}; on macOS run "
+                f"`sudo ifconfig lo0 alias {address}` first, elsewhere free the port"
+            ) from exc
+        listener.setblocking(False)
+        self._accepting = asyncio.create_task(self._accept(listener))
+
+    async def close(self) -> None:
+        tasks = [*self._logins, *([self._accepting] if self._accepting else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._accepting = None
+        for connection in list(self._connections):
+            connection.abort()
+        self._connections.clear()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """Take connections, each by its own: a fault may strike at any one of them."""
+        loop = asyncio.get_running_loop()
+        with listener:
+            while True:
+                connection, _ = await loop.sock_accept(listener)
+                if self._faults.strike(SshRefused, *self._names):
+                    reset(connection)
+                    continue
+                if self._faults.strike(HostKeyChanged, *self._names):
+                    self._key = self._new_key()
+                login = asyncio.create_task(self._log_in(connection))
+                self._logins.add(login)
+                login.add_done_callback(self._logins.discard)
+
+    async def _log_in(self, connection: socket.socket) -> None:
         import asyncssh  # noqa: PLC0415
 
         server = self
@@ -104,10 +155,9 @@ class SshServer:
                     self._conn.set_authorized_keys(server._authorized)
                 return True
 
-        try:
-            self._listener = await asyncssh.listen(
-                address,
-                port,
+        with contextlib.suppress(asyncssh.Error, OSError):  # a client that gave up is no news
+            await asyncssh.run_server(
+                connection,
                 server_factory=Login,
                 server_host_keys=[self._key],
                 process_factory=self._serve,
@@ -115,30 +165,53 @@ class SshServer:
                 allow_scp=False,
                 agent_forwarding=False,
             )
-        except OSError as exc:
-            raise MachineError(
-                f"SSH of a paper machine cannot listen on {address}:{port}: {exc}; on macOS run "
-                f"`sudo ifconfig lo0 alias {address}` first, elsewhere free the port"
-            ) from exc
 
-    async def close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            await self._listener.wait_closed()
-            self._listener = None
-        for connection in list(self._connections):
-            connection.abort()
-        self._connections.clear()
+    @staticmethod
+    def _new_key() -> asyncssh.SSHKey:
+        import asyncssh  # noqa: PLC0415
+
+        return asyncssh.generate_private_key("ssh-ed25519")
+
+    async def finished(self) -> None:
+        """Wait for the commands, whose processes have been ended or end by themselves."""
+        await asyncio.gather(*self._commands, return_exceptions=True)
 
     async def _serve(self, session: asyncssh.SSHServerProcess[bytes]) -> None:
+        # A command outlives its connection, and has its output read so that it does not block.
+        command = asyncio.create_task(self._run(session))
+        self._commands.add(command)
+        command.add_done_callback(self._commands.discard)
+        await asyncio.shield(command)
+
+    async def _run(self, session: asyncssh.SSHServerProcess[bytes]) -> None:
         process = await self._shell.run(session.command or "exec bash -s")
+        dropped = self._faults.strike(SshDropped, *self._names)
+        allowance = None if dropped is None else _Allowance(dropped.after_bytes)
+        if allowance is not None and not allowance.left:
+            session.channel.get_connection().abort()
         feed = asyncio.create_task(_feed(session, process))
         await asyncio.gather(
-            _pump(process.stdout, session.stdout), _pump(process.stderr, session.stderr)
+            _pump(process.stdout, session.stdout, allowance),
+            _pump(process.stderr, session.stderr, allowance),
         )
         code = await process.wait()
         feed.cancel()
+        if allowance is not None:
+            session.channel.get_connection().abort()
         session.exit(code if code >= MIN_EXIT else SIGNALLED - code)
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """How many bytes a connection may still carry, before it is cut."""
+
+    left: int
+
+
+def reset(connection: socket.socket) -> None:
+    """Close a connection so that the other side hears of it as a reset."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 async def _feed(
@@ -156,17 +229,30 @@ async def _feed(
         process.stdin.close()
 
 
-async def _pump(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter[bytes]) -> None:
+async def _pump(
+    source: asyncio.StreamReader | None,
+    target: asyncssh.SSHWriter[bytes],
+    allowance: _Allowance | None,
+) -> None:
     """Pass output on until it ends; when the client is gone, read on so that nothing blocks."""
     assert source is not None  # noqa: S101  # a pipe was asked for
     is_open = True
     while chunk := await source.read(CHUNK):
-        if is_open:
-            try:
-                target.write(chunk)
-                await target.drain()
-            except OSError:
-                is_open = False
+        if not is_open:
+            continue
+        if allowance is not None:
+            chunk = chunk[: allowance.left]  # the rest is never sent
+            allowance.left -= len(chunk)
+        try:
+            target.write(chunk)
+            await target.drain()
+        except OSError:
+            is_open = False
+        if allowance is not None and not allowance.left:
+            is_open = False
+            while target.channel.get_write_buffer_size() and not target.is_closing():
+                await asyncio.sleep(0)  # an abort drops what is still here
+            target.channel.get_connection().abort()
 
 
 def host_tools() -> dict[str, str]:

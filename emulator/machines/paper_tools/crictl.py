@@ -13,6 +13,13 @@ from typing import Any
 from emulator.guest.crictl_table import HEADER, NONE, human_size, table, truncated
 from emulator.machines.paper_tools.images import ImageStore, Name, look_up
 from emulator.machines.paper_tools.machine import PaperRoot, ToolError
+from emulator.machines.paper_tools.registry import (
+    PullError,
+    fetch_image,
+    over_http,
+    refuse_what_does_not_fit,
+)
+from emulator.machines.paper_tools.space import room_at
 
 SOCKET = "/run/containerd/containerd.sock"
 
@@ -95,7 +102,8 @@ def _version(root: PaperRoot) -> str:
 
 def _pull(root: PaperRoot, reference: str) -> None:
     name = Name.parse(reference).canonical
-    pulling = f'failed to pull and unpack image "{name}": failed to resolve reference "{name}"'
+    unpacking = f'failed to pull and unpack image "{name}"'
+    pulling = f'{unpacking}: failed to resolve reference "{name}"'
     try:
         catalogued = look_up(Path(root.facts()["catalogue"]), reference)
     except ToolError as exc:
@@ -108,7 +116,17 @@ def _pull(root: PaperRoot, reference: str) -> None:
             f"FATA[0000] pulling image: rpc error: code = NotFound desc = {pulling}: "
             f"{name}: not found"
         )
-    ImageStore.of(root).add(reference, catalogued)
+    store, registry = ImageStore.of(root), root.facts()["registry"]
+    try:
+        if name.startswith(f"{registry}/"):
+            fetch_image(over_http(registry), registry, name, catalogued, store.has)
+        refuse_what_does_not_fit(catalogued, room_at(root, store.folder))
+    except PullError as exc:
+        code = "NotFound" if "not found" in str(exc) else "Unknown"
+        raise ToolError(
+            f"FATA[0000] pulling image: rpc error: code = {code} desc = {unpacking}: {exc}"
+        ) from None
+    store.add(reference, catalogued)
 
 
 def _id_of(root: PaperRoot, reference: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import http.client
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from emulator.machines.paper_tools.disks import options
 from emulator.machines.paper_tools.machine import PaperRoot, ToolError
+from emulator.machines.paper_tools.space import room_at
 
-REFUSED, NOT_FOUND = 7, 22  # curl's exit codes
+REFUSED, CUT, NOT_FOUND, NOT_WRITTEN = 7, 18, 22, 23  # curl's exit codes
 
 
 def curl(root: PaperRoot, arguments: list[str]) -> int:
@@ -43,8 +44,10 @@ def _fetch(root: PaperRoot, url: str, output: str | None) -> int:
                 print(response.read().decode(errors="replace"), end="")
                 return 0
             path = root.inside(output) if output.startswith("/") else Path(output)
-            with path.open("wb") as file:
-                shutil.copyfileobj(response, file)
+            _save(root, response, path)
+    except http.client.IncompleteRead as exc:
+        missing = f"transfer closed with {exc.expected} bytes remaining to read"
+        raise ToolError(f"curl: ({CUT}) {missing}", CUT) from None
     except urllib.error.HTTPError as exc:
         raise ToolError(
             f"curl: ({NOT_FOUND}) The requested URL returned error: {exc.code}", NOT_FOUND
@@ -53,3 +56,11 @@ def _fetch(root: PaperRoot, url: str, output: str | None) -> int:
         message = f"curl: ({REFUSED}) Failed to connect to {parts.netloc}: {exc.reason}"
         raise ToolError(message, REFUSED) from None
     return 0
+
+
+def _save(root: PaperRoot, response: http.client.HTTPResponse, path: Path) -> None:
+    """Write a download, as far as the disk has room."""
+    body, room = response.read(), room_at(root, path.parent)
+    path.write_bytes(body[:room])
+    if room is not None and len(body) > room:
+        raise ToolError(f"curl: ({NOT_WRITTEN}) Failure writing output to destination", NOT_WRITTEN)

@@ -79,6 +79,11 @@ class ImageStore:
                 return image_id, facts
         return None
 
+    def has(self, digest: str) -> bool:
+        """Tell whether the content store holds a blob; what a lost write left empty is none."""
+        path = self.folder / BLOBS / digest.removeprefix("sha256:")
+        return path.exists() and path.stat().st_size > 0
+
     def add(self, reference: str, catalogued: dict[str, Any]) -> str:
         """Store the content of a catalogued image under its names; return its id."""
         name = Name.parse(reference)

@@ -28,6 +28,7 @@ BASE = {
     "systemctl": "system:systemctl",
     "curl": "downloads:curl",
     "wget": "downloads:wget",
+    "paper-room": "space:paper_room",
 }
 RUNTIME = {"containerd": "system:containerd", "ctr": "crictl:ctr", "crictl": "crictl:crictl"}
 # A machine has one of the two package managers, as its distribution has.

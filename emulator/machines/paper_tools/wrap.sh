@@ -29,4 +29,7 @@ arguments=()
 for argument; do
     arguments+=("$(moved "$argument")")
 done
+if [[ ${tool##*/} == tar && -e $root/../room.json ]]; then
+    paper-room tar "$@" || exit
+fi
 exec "$tool" ${arguments[0]+"${arguments[@]}"}

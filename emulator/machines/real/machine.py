@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 # An orderly shutdown takes about a second; a virtual machine under emulation takes much longer.
 SHUTDOWN_S = 120.0
 BOOT_S = 120.0
+JOIN_FAILED = "join-failed.log"  # written by guest/cloud_init.sh
 T = TypeVar("T")
 
 
@@ -66,6 +67,14 @@ class RealMachine:
         )
         self._running: Running | None = None
         self._lock = asyncio.Lock()
+
+    @property
+    def failure(self) -> str:
+        """What the machine's own cloud-init wrote down when it was not to be a node."""
+        try:
+            return (self._folder.logs / JOIN_FAILED).read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return ""
 
     async def start(self) -> None:
         async with self._lock:

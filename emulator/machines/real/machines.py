@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from emulator.clock import Clock
 from emulator.content.errors import ContentError
+from emulator.content.faulty import PACKAGE_FAULTS, REGISTRY_FAULTS
+from emulator.content.faulty_front import FaultyFront
 from emulator.content.images import Content, build_content
 from emulator.content.packages import PackagesProcess
 from emulator.content.registry import RegistryProcess
@@ -95,7 +97,7 @@ class RealMachines:
             content = build_content(self._cache_dir, self._settings.content_scale)
         except ContentError as error:
             raise MachineError(f"the images cannot be made: {error}") from error
-        return _Opened.open(self._state_dir, self._settings, content)
+        return _Opened.open(self._state_dir, self._settings, content, self._faults)
 
     async def close(self) -> None:
         """Cut off what still runs and leave nothing behind. Closing twice is no error."""
@@ -173,7 +175,9 @@ class _Opened:
         self.undo = ExitStack()
 
     @classmethod
-    def open(cls, state_dir: Path, settings: Settings, content: Content) -> _Opened:
+    def open(
+        cls, state_dir: Path, settings: Settings, content: Content, faults: Faults
+    ) -> _Opened:
         slot = slots.claim(state_dir)
         network = Network(slot.prefix, slot.network, settings.link_mb_per_s)
         store = DiskStore(state_dir / STORE, settings.lazy_disk_mb_per_s)
@@ -185,11 +189,11 @@ class _Opened:
             opened.store.open()
             undo.callback(network.close)
             network.open()
-            opened._serve(undo, state_dir)
+            opened._serve(undo, state_dir, faults)
             opened.undo = undo.pop_all()
         return opened
 
-    def _serve(self, undo: ExitStack, state_dir: Path) -> None:
+    def _serve(self, undo: ExitStack, state_dir: Path, faults: Faults) -> None:
         place = (self.network.gateway, REGISTRY_PORT, self.network.namespace)
         registry = RegistryProcess(
             self.content.registry_storage, *place, state_dir / "registry.log"
@@ -201,12 +205,20 @@ class _Opened:
             self.network.namespace,
             state_dir / "packages.log",
         )
+        fronts = ((registry, REGISTRY_FAULTS), (packages, PACKAGE_FAULTS))
         try:
-            for service in (registry, packages):
+            for service, kinds in fronts:
                 undo.callback(service.stop)
                 service.start()
+                front = FaultyFront(service, faults, kinds, self._listen)
+                undo.callback(front.close)
+                front.open()
         except ContentError as error:
             raise MachineError(str(error)) from error
+
+
+    def _listen(self, port: int) -> socket.socket:
+        return namespaces.listening_socket(self.network.namespace, self.network.gateway, port)
 
 
 def _remove_groups(prefix: str) -> None:

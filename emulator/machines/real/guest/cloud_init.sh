@@ -24,6 +24,9 @@ main() {
       run_part user-data "$seed/user-data"
     else
       say "ACK init failed with exit code $?: this machine does not join"
+      # For the cloud, which shows it as the node's error message.
+      grep -v ' ack-init: ' /var/log/cloud-init-output.log | tail -n 4 | head -n 3 |
+        tr '\n' ' ' >/var/log/join-failed.log
     fi
   else
     run_part user-data "$seed/user-data"
