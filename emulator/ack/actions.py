@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from emulator import parity
+from emulator.ack.truths import TRUTHS
 from emulator.api_model import ApiModel
 from emulator.errors import BAD_REQUEST, NOT_FOUND, ApiError, invalid, unsupported
 from emulator.params import Call, Params, Rules
+from emulator.truth import Truth
 
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
@@ -29,6 +32,7 @@ MODEL = ApiModel(Path(__file__).parent / "api.json")
 @dataclass(frozen=True, slots=True)
 class Action:
     name: str
+    truth: Truth
     method: str
     path: re.Pattern[str]
     query: Call
@@ -43,7 +47,11 @@ def action(name: str, rules: Rules | None = None) -> Callable[[Handler], Handler
     """Register a handler under the API's own name, with a rule for each parameter it obeys.
 
     The handler finds what is in the path under ``cluster_id``, ``nodepool_id``, ``task_id``.
+
+    :raises ValueError: when ``truths.py`` does not say what is known of it.
     """
+    if name not in TRUTHS:
+        raise ValueError(f"{name} has no entry in emulator/ack/truths.py")
     model = MODEL.calls[name]
     query, body = model["query"], model["body"]
 
@@ -52,6 +60,7 @@ def action(name: str, rules: Rules | None = None) -> Callable[[Handler], Handler
             raise ValueError(f"two handlers for {name}")
         ACTIONS[name] = Action(
             name,
+            TRUTHS[name],
             model["method"],
             re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", model["path"])),
             Call(query, part(rules or {}, query)),
@@ -92,9 +101,13 @@ def perform(cloud: Cloud, name: str, signed: SignedRequest, flat: dict[str, str]
     :raises ApiError: as ACK would refuse it.
     """
     found, named = find(name, signed.method, signed.path)
-    query = found.query.read(flat, text=True)
-    given = found.body.read(json_object(signed.body), text=False)
-    return found.handler(cloud, {**named, **query, **given})
+
+    def answer() -> dict[str, Any]:
+        query = found.query.read(flat, text=True)
+        given = found.body.read(json_object(signed.body), text=False)
+        return found.handler(cloud, {**named, **query, **given})
+
+    return parity.checked(name, found.truth, MODEL.answer(name), answer)
 
 
 def json_object(body: bytes) -> dict[str, Any]:

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emulator import parity
 from emulator.api_model import ApiModel
+from emulator.ecs.truths import TRUTHS
 from emulator.errors import NOT_FOUND, ApiError, invalid, unsupported
 from emulator.params import Call, Params, Rule, Rules, nested
+from emulator.truth import Truth
 
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
@@ -45,6 +48,7 @@ PAGES: Rules = {**NUMBERED_PAGES, "MaxResults": Rule(low=1, high=100), "NextToke
 
 @dataclass(frozen=True, slots=True)
 class Action:
+    truth: Truth
     call: Call
     handler: Handler
 
@@ -53,12 +57,17 @@ ACTIONS: dict[str, Action] = {}
 
 
 def action(name: str, rules: Rules) -> Callable[[Handler], Handler]:
-    """Register a handler under the API's own name, with a rule for each parameter it obeys."""
+    """Register a handler under the API's own name, with a rule for each parameter it obeys.
+
+    :raises ValueError: when ``truths.py`` does not say what is known of it.
+    """
+    if name not in TRUTHS:
+        raise ValueError(f"{name} has no entry in emulator/ecs/truths.py")
 
     def register(handler: Handler) -> Handler:
         if name in ACTIONS:
             raise ValueError(f"two handlers for {name}")
-        ACTIONS[name] = Action(Call(MODEL.fields(name), rules), handler)
+        ACTIONS[name] = Action(TRUTHS[name], Call(MODEL.fields(name), rules), handler)
         return handler
 
     return register
@@ -76,6 +85,13 @@ def perform(cloud: Cloud, name: str, flat: dict[str, str]) -> dict[str, Any]:
         raise ApiError(
             NOT_FOUND, "InvalidAction.NotFound", f"Specified api {name} is not found in ECS."
         )
+    return parity.checked(
+        name, found.truth, MODEL.answer(name), lambda: answer(cloud, name, found, flat)
+    )
+
+
+def answer(cloud: Cloud, name: str, found: Action, flat: dict[str, str]) -> dict[str, Any]:
+    """Check the parameters of a call and answer it, from memory when its token was used."""
     params = found.call.read(nested(flat), text=True)
     check_region(cloud, params)
     if (known := cloud.tokens.answer(name, params)) is not None:
