@@ -8,7 +8,7 @@ from emulator.account import IMAGES, Image
 from emulator.ecs.actions import MAX_TAGS, NUMBERED_PAGES, TAGS, action, tags_of
 from emulator.ecs.reading import page
 from emulator.ecs.resources import Disk, Instance, KeyPair, Snapshot, Tags
-from emulator.errors import conflict, missing, not_found
+from emulator.errors import NOT_FOUND, conflict, missing, not_found
 from emulator.params import ANY, REQUIRED, Params, Rule
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def image_body(image: Image) -> dict[str, Any]:
             required=True,
             one_of=("instance", "disk", "snapshot", "keypair"),
             code="InvalidResourceType.NotFound",
+            status=NOT_FOUND,
         ),
         "ResourceId": Rule(required=True, high=50),
     },

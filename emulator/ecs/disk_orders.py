@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from emulator.ecs.actions import DESCRIPTION
 from emulator.ecs.lifecycle import DiskOrder
 from emulator.ecs.resources import SnapshotStatus
-from emulator.errors import NOT_FOUND, conflict, invalid, missing, not_found
+from emulator.errors import BAD_REQUEST, NOT_FOUND, conflict, invalid, missing, not_found
 from emulator.params import ANY, Rule, Rules
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ DISK_RULES: Rules = {
     "DataDisk.PerformanceLevel": LEVEL,
     "DataDisk.Encrypted": Rule(check=encryption),
     "SystemDisk.Category": CATEGORY,
-    "SystemDisk.Size": Rule(check=size_text, code="InvalidSystemDiskSize"),
+    "SystemDisk.Size": Rule(check=size_text, code="InvalidSystemDiskSize", status=NOT_FOUND),
     "SystemDisk.DiskName": Rule(pattern=DISK_NAME, code="InvalidDiskName.Malformed"),
     "SystemDisk.PerformanceLevel": LEVEL,
 }
@@ -80,7 +80,10 @@ def check_kind(name: str, category: str, level: str, size_gib: int, code: str) -
     if not least <= size_gib <= most:
         kind = f"{category} {level}".rstrip()
         raise invalid(
-            f"{name}.Size", f"{size_gib} GiB is not within {least} to {most} of {kind}", code=code
+            f"{name}.Size",
+            f"{size_gib} GiB is not within {least} to {most} of {kind}",
+            code=code,
+            status=NOT_FOUND if code == "InvalidSystemDiskSize" else BAD_REQUEST,
         )
 
 
