@@ -196,6 +196,7 @@ class SshServer:
         )
         code = await process.wait()
         feed.cancel()
+        await asyncio.gather(feed, return_exceptions=True)  # it closes the last of the pipes
         if allowance is not None:
             session.channel.get_connection().abort()
         session.exit(code if code >= MIN_EXIT else SIGNALLED - code)
@@ -227,6 +228,8 @@ async def _feed(
         pass
     finally:
         process.stdin.close()
+        with contextlib.suppress(OSError):
+            await process.stdin.wait_closed()
 
 
 async def _pump(
@@ -235,6 +238,8 @@ async def _pump(
     allowance: _Allowance | None,
 ) -> None:
     """Pass output on until it ends; when the client is gone, read on so that nothing blocks."""
+    import asyncssh  # noqa: PLC0415
+
     assert source is not None  # noqa: S101  # a pipe was asked for
     is_open = True
     while chunk := await source.read(CHUNK):
@@ -246,7 +251,7 @@ async def _pump(
         try:
             target.write(chunk)
             await target.drain()
-        except OSError:
+        except (OSError, asyncssh.Error):
             is_open = False
         if allowance is not None and not allowance.left:
             is_open = False
