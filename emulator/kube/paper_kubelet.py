@@ -59,6 +59,9 @@ class PaperImages(Protocol):
     """What a machine has in its containerd."""
 
     def image(self, reference: str) -> PulledImage | None: ...
+    async def first_read(self, reference: str) -> None:
+        """Wait until an image that is there was read from its disk, which may be lazy."""
+
     async def pull(self, reference: str) -> PulledImage:
         """Pull an image.
 
@@ -179,6 +182,7 @@ class _PaperKubelet:
             if not must_pull(container["imagePullPolicy"], present=present is not None):
                 if present:
                     self._tell(reference, "Pulled", present_text(image))
+                    await self._images.first_read(image)
                     return
                 states[place] = replace(states[place], reason="ErrImageNeverPull")
                 self._report(pod, states, start)

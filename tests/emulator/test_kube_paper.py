@@ -38,6 +38,9 @@ class Images:
     def image(self, reference: str) -> Pulled | None:
         return Pulled(reference, 7, None) if reference in self.there else None
 
+    async def first_read(self, reference: str) -> None:
+        """Nothing here is lazy."""
+
     async def pull(self, reference: str) -> Pulled:
         if reference != WORK:
             raise MachineError(f"{reference}: not found in the registry")
