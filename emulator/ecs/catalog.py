@@ -60,7 +60,8 @@ def describe_images(cloud: Cloud, params: Params) -> dict[str, Any]:
         params,
         shown,
         lambda image: image.image_id,
-        lambda page: {"Images": {"Image": [image_body(each) for each in page]}},
+        by_token=False,
+        body=lambda page: {"Images": {"Image": [image_body(each) for each in page]}},
     )
 
 

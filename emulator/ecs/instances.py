@@ -205,7 +205,8 @@ def describe_instance_status(cloud: Cloud, params: Params) -> dict[str, Any]:
         params,
         [known[instance_id] for instance_id in wanted],
         lambda instance: instance.instance_id,
-        lambda page: {
+        by_token=False,
+        body=lambda page: {
             "InstanceStatuses": {
                 "InstanceStatus": [
                     {"InstanceId": each.instance_id, "Status": each.status} for each in page

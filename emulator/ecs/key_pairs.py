@@ -70,7 +70,6 @@ def import_key_pair(cloud: Cloud, params: Params) -> dict[str, Any]:
     return {
         "KeyPairName": name,
         "KeyPairFingerPrint": key_pair.fingerprint,
-        "KeyPairId": key_pair.key_pair_id,
     }
 
 
@@ -100,7 +99,10 @@ def describe_key_pairs(cloud: Cloud, params: Params) -> dict[str, Any]:
         params,
         shown,
         lambda pair: pair.name,
-        lambda page: {"KeyPairs": {"KeyPair": [body(each, with_key=with_key) for each in page]}},
+        by_token=False,
+        body=lambda page: {
+            "KeyPairs": {"KeyPair": [body(each, with_key=with_key) for each in page]}
+        },
     )
 
 

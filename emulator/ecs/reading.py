@@ -56,10 +56,12 @@ def page(
     key: Callable[[T], str],
     body: Callable[[list[T]], Any],
     least: int = 1,
+    by_token: bool = True,
 ) -> dict[str, Any]:
     """Return one page of ``items`` in the order of ``key``, under what ``body`` makes of it.
 
     :param least: what a smaller MaxResults means; the API says so of some of its calls.
+    :param by_token: the call has pages by token too.
     """
     ordered = sorted(items, key=key)
     if "MaxResults" in params or "NextToken" in params:
@@ -74,7 +76,7 @@ def page(
         "TotalCount": len(ordered),
         "PageNumber": number,
         "PageSize": size,
-        "NextToken": "",
+        **({"NextToken": ""} if by_token else {}),
         **body(shown),
     }
 

@@ -17,6 +17,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Return a cloud without HTTP and machines, whose time the test moves."""
     world = World(tmp_path)
     yield world
+    for held in world.machines.held.values():
+        held.set()  # closing destroys machines, and a test may have held that
     await world.cloud.close()
 
 
