@@ -218,7 +218,9 @@ def describe_cluster_node_pools(cloud: Cloud, params: Params) -> dict[str, Any]:
 @action("DescribeClusterNodePoolDetail")
 def describe_cluster_node_pool_detail(cloud: Cloud, params: Params) -> dict[str, Any]:
     shown = cloud.node_pools.shown().get(params["nodepool_id"])
-    return body(cloud, known(cloud, params, shown))
+    described = body(cloud, known(cloud, params, shown))
+    described["status"]["conditions"] = []  # in the list of pools there are none, by the SDK
+    return described
 
 
 def body(cloud: Cloud, pool: NodePool) -> dict[str, Any]:
@@ -242,5 +244,5 @@ def body(cloud: Cloud, pool: NodePool) -> dict[str, Any]:
         "kubernetes_config": pool.kubernetes_config,
         "auto_scaling": {"enable": False},
         "management": {"enable": False},
-        "status": {"state": pool.state, **counts(cloud, pool), "conditions": []},
+        "status": {"state": pool.state, **counts(cloud, pool)},
     }

@@ -79,7 +79,6 @@ def image_body(image: Image) -> dict[str, Any]:
         "ImageName": image.image_id,
         "ImageFamily": image.family,
         "OSName": image.name,
-        "OSNameEn": image.name,
         "OSType": "linux",
         "Architecture": "x86_64",
         "ImageOwnerAlias": "system",

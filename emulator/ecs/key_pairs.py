@@ -109,7 +109,6 @@ def describe_key_pairs(cloud: Cloud, params: Params) -> dict[str, Any]:
 def body(pair: KeyPair, *, with_key: bool) -> dict[str, Any]:
     shown = {
         "KeyPairName": pair.name,
-        "KeyPairId": pair.key_pair_id,
         "KeyPairFingerPrint": pair.fingerprint,
         "CreationTime": to_second(pair.created),
         "Tags": tags_body(pair.tags),

@@ -55,6 +55,7 @@ def page(
     items: Iterable[T],
     key: Callable[[T], str],
     body: Callable[[list[T]], Any],
+    *,
     least: int = 1,
     by_token: bool = True,
 ) -> dict[str, Any]:
