@@ -15,14 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from emulator.faults import Faults
 from emulator.machines.base import DiskAttachment, MachineError, MachineSpec
 from emulator.machines.real import cgroups, loops
 from emulator.machines.real.commands import environment, last_lines
 from emulator.machines.real.disks import DiskStore
+from emulator.machines.real.full_disks import FullDisks
 from emulator.machines.real.network import Network, Port
 from emulator.machines.real.power import cut_off
 from emulator.machines.real.processes import Identity, signal_if
 from emulator.machines.real.root import GUEST, MachineFolder, Surroundings
+from emulator.machines.real.ssh_gate import SshGate
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class Host:
     around: Surroundings
     logs: Path
     workers: Executor
+    faults: Faults
 
 
 @dataclass(slots=True)
@@ -54,6 +58,8 @@ class Running:
     port: Port | None = None
     parent: subprocess.Popen[str] | None = None  # waits for the machine's first process
     init: Identity | None = None
+    gate: SshGate | None = None
+    full: FullDisks | None = None
 
 
 class RealMachine:
@@ -114,8 +120,15 @@ class RealMachine:
         self._folder.describe_boot(running.disks)
         running.groups = cgroups.create(self._host.prefix, self.spec.machine_id)
         running.port = self._host.network.plug(self.spec.machine_id, self.spec.private_ip)
+        faults = self._host.faults
+        running.gate = SshGate(self.spec, faults, running.port.namespace, self._folder.etc)
+        running.gate.open()
         running.parent = self._launch(running.groups, running.port)
         running.init = self._shake_hands(running.parent)
+        running.gate.booted(running.init)
+        numbers = {disk.disk_id: f"{loop.major}:{loop.minor}" for disk, loop in running.disks}
+        running.full = FullDisks(self.spec, faults, running.init.pid, numbers)
+        running.full.open()
 
     def _launch(self, groups: list[Path], port: Port) -> subprocess.Popen[str]:
         """Start boot.sh in new namespaces. It enters its cgroups first: nsenter does not."""
@@ -217,6 +230,9 @@ class RealMachine:
                 undo.callback(cgroups.kill, group)
             if running.parent:
                 undo.callback(running.parent.wait, SHUTDOWN_S)
+            for watcher in (running.gate, running.full):
+                if watcher:
+                    undo.callback(watcher.close)
 
     def _destroy(self) -> None:
         self._cut_power()

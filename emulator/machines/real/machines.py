@@ -137,7 +137,9 @@ class RealMachines:
         ours = self._ours
         around = Surroundings(self.registry, f"{self.registry}/{ours.content.pause_image}")
         logs = self._state_dir / "machines"
-        host = Host(ours.slot.prefix, ours.network, ours.store, around, logs, self._workers)
+        host = Host(
+            ours.slot.prefix, ours.network, ours.store, around, logs, self._workers, self._faults
+        )
         machine = RealMachine(spec, host)
         self._machines[spec.machine_id] = machine
         return machine
@@ -175,9 +177,7 @@ class _Opened:
         self.undo = ExitStack()
 
     @classmethod
-    def open(
-        cls, state_dir: Path, settings: Settings, content: Content, faults: Faults
-    ) -> _Opened:
+    def open(cls, state_dir: Path, settings: Settings, content: Content, faults: Faults) -> _Opened:
         slot = slots.claim(state_dir)
         network = Network(slot.prefix, slot.network, settings.link_mb_per_s)
         store = DiskStore(state_dir / STORE, settings.lazy_disk_mb_per_s)
@@ -215,7 +215,6 @@ class _Opened:
                 front.open()
         except ContentError as error:
             raise MachineError(str(error)) from error
-
 
     def _listen(self, port: int) -> socket.socket:
         return namespaces.listening_socket(self.network.namespace, self.network.gateway, port)
