@@ -122,7 +122,7 @@ class SpotReclaim(Fault):
     kind: Literal["spot_reclaim"] = "spot_reclaim"
     after_s: float = Field(default=0, ge=0, description="from Running to the end of the instance")
     notice_s: float = Field(
-        300, ge=0, description="how long before it, at most, OperationLocks shows Recycling"
+        default=300, ge=0, description="how long before it, at most, OperationLocks shows Recycling"
     )
 
 

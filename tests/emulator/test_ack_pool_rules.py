@@ -91,6 +91,43 @@ async def test_create_refuses(world: World, path: str, value: Any, code: str) ->
     assert not world.cloud.node_pools
 
 
+def data_disk(**disk: Any) -> list[dict[str, Any]]:
+    return [{"category": "cloud_essd", **disk}]
+
+
+@pytest.mark.parametrize(
+    ("group", "is_taken"),
+    [
+        ({"data_disks": data_disk(size=40)}, True),
+        ({"data_disks": data_disk(size=32768)}, True),
+        ({"data_disks": data_disk(size=32769)}, False),
+        ({"data_disks": data_disk(size=461, performance_level="PL2")}, True),
+        ({"data_disks": data_disk(size=460, performance_level="PL2")}, False),
+        ({"data_disks": data_disk(size=40, disk_name="d-1")}, True),
+        ({"data_disks": data_disk(size=40, disk_name="1d")}, False),
+        ({"data_disks": data_disk(size=40) * 10}, True),
+        ({"data_disks": data_disk(size=40) * 11}, False),
+        ({"system_disk_size": 20}, True),
+        ({"system_disk_size": 2048}, True),
+        ({"system_disk_size": 2049}, False),
+        ({"instance_types": ["ecs.c7.large"] * 10}, True),
+        ({"instance_types": ["ecs.c7.large"] * 11}, False),
+        ({"tags": [{"key": "k", "value": "v" * 128}]}, True),
+        ({"tags": [{"key": "k", "value": "v" * 129}]}, False),
+        ({"tags": [{"key": "acs:k", "value": "v"}]}, False),
+        ({"tags": [{"key": "k", "value": "1"}, {"key": "k", "value": "2"}]}, False),
+    ],
+    ids=lambda value: str(value)[:50],
+)
+async def test_a_group_has_its_limits(world: World, group: Any, is_taken: bool) -> None:
+    if is_taken:
+        world.create_pool(desired_size=0, **group)
+        return
+    with refused("InvalidParameter", 400):
+        world.create_pool(desired_size=0, **group)
+    assert not world.cloud.node_pools
+
+
 async def test_the_empty_lists_that_the_sdk_sends_are_accepted(world: World) -> None:
     names = ("disk_init", "instance_patterns", "spot_price_limit", "tags")
     empty: dict[str, Any] = {name: [] for name in names}
@@ -107,7 +144,21 @@ async def test_a_name_is_used_once_in_a_cluster(world: World) -> None:
         world.ack("ModifyClusterNodePool", path, {"nodepool_info": {"name": "accel"}})
 
 
-async def test_a_cluster_has_so_many_pools_and_nodes(tmp_path: Path) -> None:
+async def test_a_cluster_has_20_pools_and_100_nodes_by_default(world: World) -> None:
+    for number in range(19):
+        world.create_pool(f"pool-{number}", desired_size=0)
+    last = world.create_pool("pool-19", desired_size=100)["nodepool_id"]
+    with refused("QuotaExceeded.NodePool", 400):
+        world.create_pool("pool-20", desired_size=0)
+    await world.settle()
+    assert len(world.nodes(last, pageSize=100)) == 100
+    with refused("QuotaExceeded.Node", 400):
+        world.ack("ScaleClusterNodePool", f"{world.pools()}/{last}", {"count": 1})
+    with refused("QuotaExceeded.Node", 400):
+        world.modify(last, desired_size=101)
+
+
+async def test_a_cluster_has_as_many_pools_and_nodes_as_the_settings_say(tmp_path: Path) -> None:
     world = World(tmp_path, replace(SETTINGS, max_node_pools=2, max_nodes=3))
     await world.pool("one", desired_size=2)
     pool_id = await world.pool("two", desired_size=1)

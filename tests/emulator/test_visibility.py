@@ -4,74 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alibabacloud_cs20151215 import models as cs_models
-from alibabacloud_cs20151215.client import Client as CsClient
 from alibabacloud_ecs20140526 import models
-from alibabacloud_ecs20140526.client import Client as EcsClient
-from Tea.exceptions import TeaException
 
 from emulator.app import Handle, running
 from tests.conftest import INSTANT
-from tests.emulator.sdk import cs_client, ecs_client
+from tests.emulator.clients import REGION, Clients, answered, clients_of
 from tests.emulator.test_ack_sdk import description
 from tests.emulator.world import PUBLIC_KEY
 
 pytestmark = pytest.mark.slow
-REGION = "cn-hangzhou"
 LAG_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Clients:
-    handle: Handle
-    ecs: EcsClient
-    cs: CsClient
-    cluster: str
-
-    def order(self, **changes: Any) -> str:
-        facts = self.handle.facts
-        request = models.RunInstancesRequest(
-            region_id=REGION,
-            image_id=facts["image_id"],
-            instance_type=facts["instance_type"],
-            v_switch_id=facts["vswitch_id"],
-            security_group_id=facts["security_group_id"],
-            data_disk=[models.RunInstancesRequestDataDisk(category="cloud_essd", size=40)],
-            **changes,
-        )
-        instance_id: str = self.ecs.run_instances(request).body.instance_id_sets.instance_id_set[0]
-        return instance_id
-
-    def instances(self) -> list[str]:
-        found = self.ecs.describe_instances(models.DescribeInstancesRequest(region_id=REGION))
-        return [each.instance_id for each in found.body.instances.instance]
-
-    def disks(self) -> list[str]:
-        found = self.ecs.describe_disks(
-            models.DescribeDisksRequest(region_id=REGION, disk_type="data")
-        )
-        return [each.disk_id for each in found.body.disks.disk]
-
-    def snapshots(self, **by: Any) -> list[str]:
-        request = models.DescribeSnapshotsRequest(region_id=REGION, **by)
-        found = self.ecs.describe_snapshots(request)
-        return [each.snapshot_id for each in found.body.snapshots.snapshot]
-
-    def key_pairs(self) -> list[str]:
-        found = self.ecs.describe_key_pairs(models.DescribeKeyPairsRequest(region_id=REGION))
-        return [each.key_pair_name for each in found.body.key_pairs.key_pair]
-
-    def pools(self) -> list[str]:
-        found = self.cs.describe_cluster_node_pools(
-            self.cluster, cs_models.DescribeClusterNodePoolsRequest()
-        )
-        return [each.nodepool_info.name for each in found.body.nodepools]
 
 
 @pytest.fixture(scope="module")
@@ -84,16 +31,7 @@ def lagging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
 @pytest.fixture
 def clients(lagging: Handle) -> Clients:
     lagging.advance(LAG_S)  # what the test before made and deleted is settled
-    return Clients(
-        lagging, ecs_client(lagging.facts), cs_client(lagging.facts), lagging.facts["cluster_id"]
-    )
-
-
-@contextmanager
-def answered(code: str) -> Iterator[None]:
-    with pytest.raises(TeaException) as caught:
-        yield
-    assert caught.value.code == code
+    return clients_of(lagging)
 
 
 def import_key(clients: Clients, name: str) -> None:
@@ -106,8 +44,7 @@ def import_key(clients: Clients, name: str) -> None:
 def test_the_seed_is_seen_at_once(tmp_path: Path) -> None:
     settings = replace(INSTANT, read_delay_s=3600)
     with running(tmp_path / "cloud", settings=settings) as handle:
-        facts = handle.facts
-        clients = Clients(handle, ecs_client(facts), cs_client(facts), facts["cluster_id"])
+        clients = clients_of(handle)
         assert clients.pools() == ["system"]
         assert clients.key_pairs() == ["demo-nodes"]
         assert len(clients.instances()) == 1
@@ -118,7 +55,7 @@ def test_an_instance_and_its_disk_are_seen_later_and_gone_later(clients: Clients
     instance_id = clients.order()
     assert clients.instances() == before
     assert clients.disks() == disks
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: clients.ecs.stop_instance(models.StopInstanceRequest(instance_id=instance_id)),
         lambda: clients.ecs.delete_instance(
             models.DeleteInstanceRequest(instance_id=instance_id, force=True)
@@ -126,7 +63,8 @@ def test_an_instance_and_its_disk_are_seen_later_and_gone_later(clients: Clients
         lambda: clients.ecs.describe_instance_status(
             models.DescribeInstanceStatusRequest(region_id=REGION, instance_id=[instance_id])
         ),
-    ):
+    )
+    for call in calls:
         with answered("InvalidInstanceId.NotFound"):
             call()
     clients.handle.advance(LAG_S)
