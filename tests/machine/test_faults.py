@@ -186,9 +186,9 @@ class TestFullDisk:
     async def test_a_disk_is_full_as_soon_as_it_is_mounted(self, lab: Lab, faults: Faults) -> None:
         faults.add(DiskFull(target="i-1", free_mib=5))
         await lab.boot("i-1", "d-1")
-        blocks = 5 * 2**20 // 4096
-        wait = f"until [ $(stat -fc %f /mnt/d) -le {blocks} ]; do sleep 0.01; done"
-        await lab.run("i-1", f"{MOUNTED}\n{wait}")
+        size = "$(stat -c %s /mnt/d/.disk-full)"
+        filled = f"[ -s /mnt/d/.disk-full ] && was={size} && sleep 0.1 && [ $was = {size} ]"
+        await lab.run("i-1", f"{MOUNTED}; until {filled}; do sleep 0.01; done")
         written = await lab.try_run("i-1", "head -c 4M /dev/zero >/mnt/d/fits")
         assert written.returncode == 0
         written = await lab.try_run("i-1", "head -c 4M /dev/zero >/mnt/d/fits-not")

@@ -19,6 +19,7 @@ from emulator.machines.base import MachineSpec
 FILLING = ".disk-full"
 LOOK_EVERY_S = 0.02
 MIB = 2**20
+EXT4_BLOCK = 4096  # mkfs's choice for every disk of 512 MiB and more; a cluster is one block
 
 
 class FullDisks:
@@ -80,9 +81,19 @@ class FullDisks:
                     continue
                 place = self._root / point.lstrip("/")
                 if number in full:
-                    fill(place, full[number])
+                    fill(place, full[number] + reserved(number))
                 else:
                     (place / FILLING).unlink(missing_ok=True)
+
+
+def reserved(number: str) -> int:
+    """Return the bytes that ext4 counts as free and gives to nobody, not even to root."""
+    name = Path("/sys/dev/block", number).resolve().name
+    try:
+        clusters = int(Path("/sys/fs/ext4", name, "reserved_clusters").read_text())
+    except FileNotFoundError:  # another file system
+        return 0
+    return clusters * EXT4_BLOCK
 
 
 def fill(place: Path, left: int) -> None:
