@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from emulator import parity
 from emulator.app import Handle, running
 from emulator.settings import Settings
+
+# The local cloud that a test starts, in this process or another, must not make anything up.
+os.environ[parity.SWITCH] = parity.STRICT
 
 # No delays: a test that wants one moves the clock through its own settings.
 INSTANT = Settings(
