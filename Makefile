@@ -17,7 +17,7 @@ SHELL_FILES = $(shell git ls-files --cached --others --exclude-standard '*.sh') 
 # Tests that need Linux as root; elsewhere they are left out, and that is said.
 ON_MACHINES := $(shell [ "$$(uname -s)" = Linux ] && [ "$$(id -u)" = 0 ] && echo yes)
 
-.PHONY: help setup setup-dev demo up down check test test-machine test-vm docs lock clean
+.PHONY: help setup setup-dev demo up down check test test-machine golden test-vm docs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ endif
 
 test-machine: setup-dev  ## Only the tests on real machines (root, Linux)
 	$(BIN)/python -m pytest -m machine $(ARGS)
+
+golden: setup-dev  ## Accept the requests that a night on paper machines sends, for review
+	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/dags/test_real_airflow.py -k golden
 
 test-vm: setup-dev  ## The machine layer under cgroup v2, in a virtual machine
 	local/test_vm.sh

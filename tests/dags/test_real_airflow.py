@@ -16,6 +16,7 @@ from ack_preload.store import Run, Store
 from local.layout import HOME_VARIABLE, Layout
 from local.rest import AirflowApi
 from local.stack import Stack, start_stack
+from tests.parity import golden
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -39,6 +40,7 @@ class World:
         self.stack = stack
         self.api: AirflowApi = stack.api()
         self.facts = stack.facts
+        self.sent_by_night = ""  # its part of requests.jsonl; what other tests send comes later
 
     @property
     def store(self) -> Store:
@@ -48,6 +50,9 @@ class World:
         answer = httpx.get(f"{self.facts['control_url']}/state", trust_env=False)
         found: list[dict[str, Any]] = answer.json()["resources"]
         return found
+
+    def requests(self) -> str:
+        return (self.stack.layout.emulator("paper") / "requests.jsonl").read_text()
 
     def finish(self, dag_id: str, run_id: str) -> str:
         """Wait until a run has ended and return its state."""
@@ -96,6 +101,7 @@ def night(world: World) -> str:
     assert world.finish("nightly_preload", run_id) == "success", world.states(
         "nightly_preload", run_id
     )
+    world.sent_by_night = world.requests()
     return run_id
 
 
@@ -133,6 +139,11 @@ def test_a_preloaded_node_pulls_nothing_and_a_baseline_node_pulls_everything(
 
 def test_the_night_leaves_the_pool_of_the_target_and_a_snapshot(world: World, night: str) -> None:
     assert leftovers(world) == AFTER_ONE_NIGHT
+
+
+def test_the_night_sends_the_golden_requests(world: World, night: str) -> None:
+    changed = golden.compare(golden.requests_of(world.sent_by_night))
+    assert not changed, f"the requests of the night changed:\n{changed}\n{golden.HOW_TO_ACCEPT}"
 
 
 def leftovers(world: World) -> Counter[str]:
@@ -189,14 +200,13 @@ def test_a_run_that_a_person_marks_failed_ends_red_and_leaves_nothing(
 
 
 def test_an_unknown_target_is_refused_before_the_first_cloud_call(world: World, night: str) -> None:
-    log = world.stack.layout.emulator("paper") / "requests.jsonl"
-    before = log.read_text().count("\n")
+    before = world.requests().count("\n")
     run_id = world.api.trigger("build_preloaded_disk", {"target": "nowhere"})
     assert world.finish("build_preloaded_disk", run_id) == "failed"
     states = world.states("build_preloaded_disk", run_id)
     assert states["read_inputs"] == "failed"
     assert states["delete_instance"] == "upstream_failed"  # nothing was made
-    assert log.read_text().count("\n") == before
+    assert world.requests().count("\n") == before
 
 
 def test_a_sweep_takes_nothing_that_is_in_use(world: World, night: str) -> None:
