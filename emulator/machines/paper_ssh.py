@@ -184,11 +184,12 @@ class SshServer:
         await asyncio.shield(command)
 
     async def _run(self, session: asyncssh.SSHServerProcess[bytes]) -> None:
+        connection = session.channel.get_connection()  # the channel forgets it when it closes
         process = await self._shell.run(session.command or "exec bash -s")
         dropped = self._faults.strike(SshDropped, *self._names)
-        allowance = None if dropped is None else _Allowance(dropped.after_bytes)
+        allowance = None if dropped is None else _Allowance(dropped.after_bytes, connection)
         if allowance is not None and not allowance.left:
-            session.channel.get_connection().abort()
+            connection.abort()
         feed = asyncio.create_task(_feed(session, process))
         await asyncio.gather(
             _pump(process.stdout, session.stdout, allowance),
@@ -198,8 +199,9 @@ class SshServer:
         feed.cancel()
         await asyncio.gather(feed, return_exceptions=True)  # it closes the last of the pipes
         if allowance is not None:
-            session.channel.get_connection().abort()
-        session.exit(code if code >= MIN_EXIT else SIGNALLED - code)
+            connection.abort()
+        with contextlib.suppress(OSError):  # the client is gone
+            session.exit(code if code >= MIN_EXIT else SIGNALLED - code)
 
 
 @dataclass(slots=True)
@@ -207,6 +209,7 @@ class _Allowance:
     """How many bytes a connection may still carry, before it is cut."""
 
     left: int
+    connection: asyncssh.connection.SSHConnection
 
 
 def reset(connection: socket.socket) -> None:
@@ -257,7 +260,7 @@ async def _pump(
             is_open = False
             while target.channel.get_write_buffer_size() and not target.is_closing():
                 await asyncio.sleep(0)  # an abort drops what is still here
-            target.channel.get_connection().abort()
+            allowance.connection.abort()
 
 
 def host_tools() -> dict[str, str]:
