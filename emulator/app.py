@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from emulator.lifetime import Emulator, Options
+from emulator.metering.account import account
 from emulator.settings import Settings
 
 REAL_WAIT_S = 30.0
@@ -36,6 +38,14 @@ class Handle:
                 await asyncio.sleep(0)
 
         asyncio.run_coroutine_threadsafe(move(), self._loop).result()
+
+    def meter(self, *by: str) -> dict[str, Any]:
+        """Return what ``GET /_control/meter`` says, by the keys of these tags."""
+
+        async def read() -> dict[str, Any]:
+            return account(self.cloud.meter.lines(), self.cloud.meter.now(), by)
+
+        return asyncio.run_coroutine_threadsafe(read(), self._loop).result()
 
     def run_until(
         self, condition: Callable[[], bool], *, step_s: float = 1.0, within_s: float = 3600.0

@@ -12,6 +12,8 @@ from emulator.account import Account
 from emulator.clock import Clock
 from emulator.faults import Faults
 from emulator.ids import Ids
+from emulator.metering.meter import Meter
+from emulator.metering.watched import MeteredShelf
 from emulator.shelf import Shelf
 from emulator.tokens import ClientTokens
 
@@ -39,12 +41,13 @@ class Cloud:
         self.ids = Ids()
         self.tokens = ClientTokens(clock, settings.token_processing_s)
         delay = settings.read_delay_s
-        self.instances: Shelf[Instance] = Shelf(clock, delay)
-        self.disks: Shelf[Disk] = Shelf(clock, delay)
-        self.snapshots: Shelf[Snapshot] = Shelf(clock, delay)
-        self.key_pairs: Shelf[KeyPair] = Shelf(clock, delay)
+        meter = self.meter = Meter(clock)
+        self.instances: Shelf[Instance] = MeteredShelf("instance", meter, clock, delay)
+        self.disks: Shelf[Disk] = MeteredShelf("disk", meter, clock, delay)
+        self.snapshots: Shelf[Snapshot] = MeteredShelf("snapshot", meter, clock, delay)
+        self.key_pairs: Shelf[KeyPair] = MeteredShelf("key_pair", meter, clock, delay)
         self.clusters: dict[str, Cluster] = {}
-        self.node_pools: Shelf[NodePool] = Shelf(clock, delay)
+        self.node_pools: Shelf[NodePool] = MeteredShelf("node_pool", meter, clock, delay)
         self.tasks: Shelf[Task] = Shelf(clock, delay)
         self.stuck: dict[str, Stuck] = {}  # by the id of what the fault keeps in its state
         self.failures: list[dict[str, str]] = []  # what machines could not do
@@ -89,6 +92,7 @@ class Cloud:
 
     async def close(self) -> None:
         """Stop all work, cut off every machine, and close what they ran on."""
+        self.meter.stop()
         jobs = list(self._jobs)
         for job in jobs:
             job.cancel()

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from emulator.ack.nodes import nodes_of
 from emulator.ecs.reading import to_second
+from emulator.metering.routes import meter_route
 
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
@@ -103,6 +104,7 @@ def routes(cloud: Cloud) -> list[Route]:
         Route("/clock", clock, methods=["POST"]),
         Route("/settings", settings),
         Route("/simulated", simulated),
+        meter_route(cloud.meter),
     ]
 
 

@@ -23,6 +23,7 @@ from emulator.faults import Faults
 from emulator.front import front_app
 from emulator.kube.cluster import KubeCluster
 from emulator.machines.base import Machines
+from emulator.metering import journal
 from emulator.request_log import RequestLog
 from emulator.settings import Settings
 
@@ -73,6 +74,7 @@ class Emulator:
         machines, kube = await self._open_machines()
         self.cloud = Cloud(self.options.settings, self._clock, machines, self.faults)
         self.cloud.on_release.append(scaling.instance_gone)
+        self._meter()
         url, node_url = await self._serve_kube(kube, machines)
         # Undone before Kubernetes is: agents that still run would only wait for its answers.
         self._undo.push_async_callback(self.cloud.close)
@@ -91,6 +93,11 @@ class Emulator:
 
     async def stop(self) -> None:
         await self._undo.aclose()
+
+    def _meter(self) -> None:
+        kept = journal.Journal(self.options.state_dir / journal.FILE)
+        self._undo.callback(kept.close)
+        self.cloud.meter.keep_journal(kept)
 
     async def _open_machines(self) -> tuple[Machines, KubeCluster]:
         options = self.options

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from emulator.metering.watched import Watched
+
 if TYPE_CHECKING:
     from emulator.kube.cluster import KubeCluster
 
@@ -54,7 +56,7 @@ class PoolNode:
 
 
 @dataclass(slots=True)
-class NodePool:
+class NodePool(Watched):
     node_pool_id: str
     cluster_id: str
     name: str

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from emulator.metering.watched import Watched
+
 if TYPE_CHECKING:
     from emulator.account import Image
     from emulator.machines.base import Machine
@@ -39,7 +41,7 @@ class SnapshotStatus(StrEnum):
 
 
 @dataclass(slots=True)
-class KeyPair:
+class KeyPair(Watched):
     name: str
     key_pair_id: str
     public_key: str
@@ -49,7 +51,7 @@ class KeyPair:
 
 
 @dataclass(slots=True)
-class Disk:
+class Disk(Watched):
     disk_id: str
     name: str
     type: str  # system or data
@@ -73,7 +75,7 @@ class Disk:
 
 
 @dataclass(slots=True)
-class Snapshot:
+class Snapshot(Watched):
     snapshot_id: str
     name: str
     description: str
@@ -112,7 +114,7 @@ class Snapshot:
 
 
 @dataclass(slots=True)
-class Instance:
+class Instance(Watched):
     instance_id: str
     name: str
     hostname: str
