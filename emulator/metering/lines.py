@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -79,7 +80,9 @@ class Line:
 
     def copy(self) -> Line:
         """Return a line that does not change any more."""
-        return replace(self, spans=[replace(span) for span in self.spans])
+        line = copy.copy(self)  # not made anew: that would begin a span
+        line.spans = [replace(span) for span in self.spans]
+        return line
 
     def describe(self, now: datetime) -> dict[str, Any]:
         described = {

@@ -13,6 +13,7 @@ EMULATOR = Path(__file__).parents[2] / "emulator"
 ON_THE_CLOCK = [
     *sorted((EMULATOR / "ecs").glob("*.py")),
     *sorted((EMULATOR / "ack").glob("*.py")),
+    *sorted((EMULATOR / "metering").glob("*.py")),
     *(EMULATOR / name for name in ("cloud.py", "shelf.py", "stuck.py", "tokens.py", "seed.py")),
 ]
 WALL_CLOCKS = {

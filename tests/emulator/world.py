@@ -34,8 +34,10 @@ STEPS_OF_LOOP = 30
 class World:
     """The cloud, and short ways to call it. Time only passes when ``move`` is called."""
 
-    def __init__(self, folder: Path, settings: Settings = SETTINGS) -> None:
-        clock = Clock()
+    def __init__(
+        self, folder: Path, settings: Settings = SETTINGS, clock: Clock | None = None
+    ) -> None:
+        clock = clock or Clock()
         kube = KubeCluster(clock, seed.CLUSTER_ID, "1.32.1-aliyun.1", folder, ("127.0.0.1",))
         self.machines = NullMachines(kube.store)
         self.cloud = Cloud(settings, clock, self.machines)
