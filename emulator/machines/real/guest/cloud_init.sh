@@ -25,8 +25,10 @@ main() {
     else
       say "ACK init failed with exit code $?: this machine does not join"
       # For the cloud, which shows it as the node's error message.
-      grep -v ' ack-init: ' /var/log/cloud-init-output.log | tail -n 4 | head -n 3 |
-        tr '\n' ' ' >/var/log/join-failed.log
+      {
+        grep -v ' ack-init: ' /var/log/cloud-init-output.log | tail -n 4 | head -n 3
+        [[ ! -e /var/log/kubelet.log ]] || tail -n 1 /var/log/kubelet.log
+      } | tr '\n' ' ' >/var/log/join-failed.log
     fi
   else
     run_part user-data "$seed/user-data"
