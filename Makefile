@@ -70,6 +70,7 @@ test-vm: setup-dev  ## The machine layer under cgroup v2, in a virtual machine
 docs: setup-dev  ## Write docs/reference anew from the code
 	$(BIN)/python docs/reference/generate.py
 	$(BIN)/python -m emulator.api_model
+	UPDATE_ANSWERS=1 $(BIN)/python -m pytest -q tests/parity/test_answers.py -k list_of_answers
 	$(BIN)/python -m emulator.api_reference
 
 lock:  ## Compile requirements*.txt from requirements*.in
