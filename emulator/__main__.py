@@ -14,7 +14,9 @@ import signal
 import sys
 from pathlib import Path
 
+from emulator import fault_control
 from emulator.ack.tasks import TaskFailedError
+from emulator.faults import Faults
 from emulator.lifetime import KINDS, Emulator, Options
 from emulator.machines.base import MachineError
 from emulator.seed import SEEDS
@@ -38,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", choices=SEEDS, default="demo")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument(
+        "--fault", action="append", default=[], metavar="JSON", help="arm a fault from the start"
+    )
+    parser.add_argument(
         "--reap", action="store_true", help="remove what a killed emulator left behind, and end"
     )
     return parser
@@ -52,13 +57,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if options.reap:
         return reap(options.state)
+    faults = Faults()
     try:
         settings = Settings().changed(options.set)
-    except ValueError as exc:
+        for text in options.fault:
+            fault_control.arm_text(faults, text)
+    except ValueError as exc:  # FaultError is one
         parser().error(str(exc))
     wanted = Options(options.state, options.machines, options.seed, options.port, settings)
     try:
-        return asyncio.run(serve(wanted))
+        return asyncio.run(serve(wanted, faults))
     except (MachineError, TaskFailedError, OSError) as exc:
         print(f"the local cloud did not start: {exc}", file=sys.stderr)
         return 1
@@ -77,13 +85,13 @@ def reap(state_dir: Path) -> int:
     return 0
 
 
-async def serve(options: Options) -> int:
+async def serve(options: Options, faults: Faults) -> int:
     """Run until a signal; return the exit code. A signal during the start ends it in order."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
-    emulator = Emulator(options)
+    emulator = Emulator(options, faults)
     try:
         await emulator.start(asked)
         if not asked.is_set():

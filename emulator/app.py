@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from emulator.fault_control import check_action
+from emulator.faults import Fault
 from emulator.lifetime import Emulator, Options
 from emulator.metering.account import account
 from emulator.settings import Settings
@@ -38,6 +40,22 @@ class Handle:
                 await asyncio.sleep(0)
 
         asyncio.run_coroutine_threadsafe(move(), self._loop).result()
+
+    @contextlib.contextmanager
+    def fault(self, fault: Fault, *, must_strike: bool = True) -> Iterator[None]:
+        """Arm a fault for a block of a test.
+
+        :raises AssertionError: when it never struck: the block then proves nothing.
+        """
+        check_action(fault)
+        fault_id = self.faults.add(fault)
+        try:
+            yield
+            (armed,) = (each for each in self.faults.armed() if each.fault_id == fault_id)
+            if must_strike and not armed.struck:
+                raise AssertionError(f"{fault!r} never struck; it saw {armed.seen} occasions")
+        finally:
+            self.faults.remove(fault_id)
 
     def meter(self, *by: str) -> dict[str, Any]:
         """Return what ``GET /_control/meter`` says, by the keys of these tags."""

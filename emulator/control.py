@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from emulator import fault_control
 from emulator.ack.nodes import nodes_of
 from emulator.ecs.reading import to_second
 from emulator.metering.routes import meter_route
@@ -105,6 +106,7 @@ def routes(cloud: Cloud) -> list[Route]:
         Route("/settings", settings),
         Route("/simulated", simulated),
         meter_route(cloud.meter),
+        *fault_control.routes(cloud.faults),
     ]
 
 

@@ -5,6 +5,7 @@ Order of the checks, as at the gateway: signature, action, parameters, state.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from starlette.routing import Mount, Route
 
 from emulator import ack, control, ecs
 from emulator.cloud import Cloud
+from emulator.connections import Connections
 from emulator.errors import BAD_REQUEST, NOT_FOUND, ApiError, invalid
+from emulator.faults.answers import Trouble
 from emulator.ids import request_id
 from emulator.request_log import RequestLog
 from emulator.signing import SignedRequest, Verifier
@@ -53,35 +56,65 @@ class Incoming:
             raise invalid(twice, "it is given twice")
         return flat
 
+    def token(self) -> str:
+        """Return the ClientToken of the query, if it has one."""
+        return dict(parse_qsl(self.signed.query)).get("ClientToken", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a client is told; status 0 is nothing at all."""
+
+    status: int
+    code: str
+    body: dict[str, Any]
+
 
 class Front:
     """Answers every call of the two APIs, and logs it."""
 
-    def __init__(self, cloud: Cloud, requests: RequestLog) -> None:
+    def __init__(self, cloud: Cloud, requests: RequestLog, connections: Connections) -> None:
         self._cloud = cloud
+        self._connections = connections
         self._requests = requests
         account = cloud.account
         self._verifier = Verifier(account.access_key_id, account.access_key_secret)
 
     async def answer(self, request: Request) -> Response:
         incoming = await self._read(request)
-        code, status = "", 200
+        trouble = Trouble()
+        outcome = self._outcome(incoming, trouble)
+        self._log(incoming, outcome, trouble)
+        if trouble.delay_s:
+            with self._cloud.tokens.in_flight(incoming.action, incoming.token()):
+                await asyncio.sleep(trouble.delay_s)  # real: the client's clock is real too
+        if trouble.is_cut:
+            await self._connections.cut(request.scope)
+        return Response(
+            b"" if trouble.is_empty else json.dumps(outcome.body),
+            outcome.status,
+            media_type="application/json",
+            headers={"x-acs-request-id": incoming.request_id, **trouble.headers},
+        )
+
+    def _outcome(self, incoming: Incoming, trouble: Trouble) -> Outcome:
+        """Make the call, unless a fault is before it; return what its client is to be told."""
+        faults = self._cloud.faults
         try:
-            body = self._perform(incoming)
+            self._verify(incoming.signed)
+            if not trouble.before(faults, incoming.action):
+                body = self._perform(incoming)
+                trouble.after(faults, incoming.action)
+            if trouble.refusal is not None:
+                raise trouble.refusal
         except ApiError as error:
-            code, status = error.code, error.status
-            body = self._refusal(incoming, error)
+            return Outcome(error.status, error.code, self._refusal(incoming, error))
         except Exception:
             log.exception("%s %s", incoming.action, incoming.request_id)
-            code, status = INTERNAL.code, INTERNAL.status
-            body = self._refusal(incoming, INTERNAL)
-        self._log(incoming, status, code)
-        return Response(
-            json.dumps(body),
-            status,
-            media_type="application/json",
-            headers={"x-acs-request-id": incoming.request_id},
-        )
+            return Outcome(INTERNAL.status, INTERNAL.code, self._refusal(incoming, INTERNAL))
+        if trouble.is_cut and not trouble.had_effect:
+            return Outcome(0, "", {})
+        return Outcome(200, "", body)
 
     async def _read(self, request: Request) -> Incoming:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -100,11 +133,13 @@ class Front:
             version=headers.get("x-acs-version", ""),
         )
 
-    def _perform(self, incoming: Incoming) -> dict[str, Any]:
-        signed = incoming.signed
+    def _verify(self, signed: SignedRequest) -> None:
         if len(signed.body) > MAX_BODY:
             raise ApiError(413, "RequestBodyTooLarge", f"The body is larger than {MAX_BODY} bytes.")
         self._verifier.verify(signed)
+
+    def _perform(self, incoming: Incoming) -> dict[str, Any]:
+        signed = incoming.signed
         if incoming.version == ack.VERSION:
             body = ack.perform(self._cloud, incoming.action, signed, incoming.query())
             return {"request_id": incoming.request_id, **body}
@@ -122,8 +157,9 @@ class Front:
             return error.roa_body(incoming.request_id)
         return error.rpc_body(incoming.request_id, incoming.signed.headers.get("host", ""))
 
-    def _log(self, incoming: Incoming, status: int, code: str) -> None:
+    def _log(self, incoming: Incoming, outcome: Outcome, trouble: Trouble) -> None:
         signed = incoming.signed
+        struck = trouble.named(self._cloud.faults)
         self._requests.write(
             {
                 "time": f"{self._cloud.now():%Y-%m-%dT%H:%M:%S.%fZ}",
@@ -133,9 +169,10 @@ class Front:
                 "path": signed.path,
                 "query": dict(parse_qsl(signed.query, keep_blank_values=True)),
                 "body": readable(signed.body),
-                "status": status,
-                "code": code,
+                "status": outcome.status,
+                "code": outcome.code,
                 "request_id": incoming.request_id,
+                **({"faults": struck} if struck else {}),
             }
         )
 
@@ -165,8 +202,14 @@ def readable(body: bytes) -> Any:
         return f"{len(body)} bytes that are not JSON"
 
 
-def front_app(cloud: Cloud, requests: RequestLog) -> Starlette:
-    front = Front(cloud, requests)
+def front_app(
+    cloud: Cloud, requests: RequestLog, connections: Connections | None = None
+) -> Starlette:
+    """Return the two APIs and the control routes as one app.
+
+    :param connections: those of the server that the app runs in; without, no fault cuts one.
+    """
+    front = Front(cloud, requests, connections or Connections())
     return Starlette(
         routes=[
             Mount("/_control", routes=control.routes(cloud)),

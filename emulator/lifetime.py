@@ -17,6 +17,7 @@ from emulator import seed
 from emulator.ack import scaling
 from emulator.clock import Clock
 from emulator.cloud import Cloud
+from emulator.connections import Connections
 from emulator.content.catalogue import KUBERNETES_VERSION
 from emulator.control import simulated_settings
 from emulator.faults import Faults
@@ -53,12 +54,12 @@ class Options:
 class Emulator:
     """One running local cloud. All methods run on one event loop."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, faults: Faults | None = None) -> None:
         self.options = options
         self.facts: dict[str, Any] = {}
         self.ended = asyncio.Event()  # a server went down by itself
         self._clock = Clock()
-        self.faults = Faults()
+        self.faults = faults or Faults()
         self._undo = contextlib.AsyncExitStack()
 
     async def start(self, asked: asyncio.Event | None = None) -> None:
@@ -145,8 +146,10 @@ class Emulator:
     async def _serve_front(self, front: socket.socket) -> None:
         requests = RequestLog(self.options.state_dir / "requests.jsonl")
         self._undo.callback(requests.close)
+        connections = Connections()
         config = uvicorn.Config(
-            front_app(self.cloud, requests),
+            front_app(self.cloud, requests, connections),
+            http=connections.protocol(),
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -44,6 +44,20 @@ class Armed:
         }
 
 
+def parse(description: Any) -> Fault:
+    """Return the fault that a JSON object describes.
+
+    :raises FaultError: for an unknown kind or field, or a value that does not fit.
+    """
+    try:
+        fault: Fault = _ANY.validate_python(description)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the fault"
+        raise FaultError(f"{where}: {first['msg']}, not {first['input']!r}") from None
+    return fault
+
+
 class Faults:
     """What is armed. Safe to use from any thread: machines and content live on their own."""
 
@@ -75,18 +89,6 @@ class Faults:
             self._armed[fault_id] = Armed(fault_id, fault)
         self._tell()
         return fault_id
-
-    def add_described(self, description: Any) -> str:
-        """Arm the fault that a JSON object describes.
-
-        :raises FaultError: for an unknown kind or field, or a value that does not fit.
-        """
-        try:
-            return self.add(_ANY.validate_python(description))
-        except ValidationError as exc:
-            first = exc.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the fault"
-            raise FaultError(f"{where}: {first['msg']}, not {first['input']!r}") from None
 
     def remove(self, fault_id: str) -> bool:
         """Disarm one; tell whether it was there."""
@@ -126,6 +128,12 @@ class Faults:
                 if (fault := _struck(armed, kind, names, where)) is not None:
                     return fault
         return None
+
+    def id_of(self, fault: Fault) -> str:
+        """Return the id of a fault that was armed, or nothing when it was removed since."""
+        with self._lock:
+            ids = [armed.fault_id for armed in self._armed.values() if armed.fault is fault]
+        return ids[0] if ids else ""
 
     def is_armed(self, fault: Fault) -> bool:
         """Tell whether this very fault, spent or not, was not removed yet."""

@@ -17,6 +17,7 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    kind: str
     target: str = Field(default="*", min_length=1, description="glob; `*` and `?` as in a shell")
     nth: int = Field(
         default=1, ge=1, description="the first occasion that it strikes; 1 is the next one"

@@ -1,0 +1,81 @@
+"""Faults from outside: described in JSON, by the control route or on the command line."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from fnmatch import filter as matching
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from emulator import ack, ecs
+from emulator.faults import Fault, FaultError, Faults
+from emulator.faults.engine import parse
+from emulator.faults.kinds import EmptyBody, ResetAfter, ResetBefore, ServerError, Slow, Throttle
+
+OF_ACTIONS = (Throttle, ServerError, ResetBefore, ResetAfter, Slow, EmptyBody)
+
+
+def arm(faults: Faults, description: Any) -> str:
+    """Arm the fault that a JSON object describes and return its id.
+
+    :raises FaultError: for an unknown kind or field, a value that does not fit, or an action that
+        is not emulated: such a fault could never strike.
+    """
+    fault = parse(description)
+    check_action(fault)
+    return faults.add(fault)
+
+
+def check_action(fault: Fault) -> None:
+    actions = sorted({*ecs.ACTIONS, *ack.ACTIONS})
+    if not isinstance(fault, OF_ACTIONS) or matching(actions, fault.target):
+        return
+    close = get_close_matches(fault.target, actions, n=3)
+    hint = f"; close ones: {', '.join(close)}" if close else ""
+    raise FaultError(f"{fault.kind}.target: no emulated action is {fault.target!r}{hint}")
+
+
+def arm_text(faults: Faults, text: str) -> str:
+    """Arm a fault that is given as JSON text.
+
+    :raises FaultError: as :func:`arm`, and for text that is not JSON.
+    """
+    try:
+        description = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise FaultError(f"a fault is a JSON object: {exc}") from None
+    return arm(faults, description)
+
+
+def routes(faults: Faults) -> list[Route]:
+    async def listed(_request: Request) -> Response:
+        return JSONResponse({"faults": [armed.shown() for armed in faults.armed()]})
+
+    async def added(request: Request) -> Response:
+        try:
+            fault_id = arm_text(faults, (await request.body()).decode(errors="replace"))
+        except FaultError as exc:
+            return JSONResponse({"message": str(exc)}, status_code=400)
+        return JSONResponse({"id": fault_id}, status_code=201)
+
+    async def removed(request: Request) -> Response:
+        fault_id = request.path_params["fault_id"]
+        if faults.remove(fault_id):
+            return JSONResponse({"id": fault_id})
+        ids = ", ".join(armed.fault_id for armed in faults.armed()) or "none"
+        return JSONResponse({"message": f"no fault {fault_id!r}; armed: {ids}"}, status_code=404)
+
+    async def cleared(_request: Request) -> Response:
+        faults.clear()
+        return JSONResponse({"faults": []})
+
+    return [
+        Route("/faults", listed),
+        Route("/faults", added, methods=["POST"]),
+        Route("/faults", cleared, methods=["DELETE"]),
+        Route("/faults/{fault_id}", removed, methods=["DELETE"]),
+    ]
