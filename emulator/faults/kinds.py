@@ -230,3 +230,24 @@ AnyFault = Annotated[
     | DiskFull,
     Field(discriminator="kind"),
 ]
+
+KINDS: tuple[type[Fault], ...] = (
+    Throttle,
+    ServerError,
+    ResetBefore,
+    ResetAfter,
+    Slow,
+    EmptyBody,
+    Stuck,
+    SnapshotFailed,
+    NoStock,
+    SpotReclaim,
+    NodeError,
+    SshRefused,
+    SshDropped,
+    HostKeyChanged,
+    RegistryError,
+    RegistryTruncated,
+    PackageMissing,
+    DiskFull,
+)

@@ -1,0 +1,98 @@
+"""Faults are armed, listed and removed from outside, and a wrong one is explained."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from emulator.app import Handle
+from emulator.fault_control import arm
+from emulator.faults import FaultError, Faults, Throttle
+from emulator.faults.kinds import KINDS
+from tests.emulator.signer import call
+
+
+def route(handle: Handle, rest: str = "") -> str:
+    return f"{handle.facts['control_url']}/faults{rest}"
+
+
+def test_a_fault_is_armed_listed_and_removed(cloud_handle: Handle) -> None:
+    added = requests.post(
+        route(cloud_handle), json={"kind": "throttle", "target": "DescribeRegions"}, timeout=10
+    )
+    assert (added.status_code, added.json()) == (201, {"id": "f-1"})
+    assert call(cloud_handle.facts, "DescribeRegions").json()["Code"] == "Throttling.User"
+    (shown,) = requests.get(route(cloud_handle), timeout=10).json()["faults"]
+    assert (shown["id"], shown["kind"], shown["seen"], shown["struck"]) == ("f-1", "throttle", 1, 1)
+    assert requests.delete(route(cloud_handle, "/f-1"), timeout=10).status_code == 200
+    assert requests.get(route(cloud_handle), timeout=10).json() == {"faults": []}
+    gone = requests.delete(route(cloud_handle, "/f-1"), timeout=10)
+    assert (gone.status_code, gone.json()["message"]) == (404, "no fault 'f-1'; armed: none")
+
+
+def test_all_faults_are_removed_at_once(cloud_handle: Handle) -> None:
+    for _ in range(3):
+        requests.post(route(cloud_handle), json={"kind": "throttle"}, timeout=10)
+    assert requests.delete(route(cloud_handle), timeout=10).json() == {"faults": []}
+    assert call(cloud_handle.facts, "DescribeRegions").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("description", "words"),
+    [
+        pytest.param({"kind": "throtle"}, "throttle", id="unknown kind"),
+        pytest.param({}, "kind", id="no kind"),
+        pytest.param({"kind": "slow"}, "slow.seconds: Field required", id="missing field"),
+        pytest.param({"kind": "slow", "seconds": "1"}, "slow.seconds", id="text for a number"),
+        pytest.param({"kind": "throttle", "nth": 0}, "throttle.nth", id="occasion zero"),
+        pytest.param({"kind": "throttle", "often": 2}, "throttle.often", id="unknown field"),
+        pytest.param({"kind": "throttle", "status": 404}, "throttle.status", id="other status"),
+        pytest.param(
+            {"kind": "throttle", "target": "RunInstance"}, "RunInstances", id="unknown action"
+        ),
+        pytest.param([], "the fault", id="a list"),
+        pytest.param(None, "the fault", id="null"),
+    ],
+)
+def test_a_wrong_fault_is_explained_and_not_armed(description: Any, words: str) -> None:
+    faults = Faults()
+    with pytest.raises(FaultError, match=words):
+        arm(faults, description)
+    assert faults.armed() == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000], ids=str)
+def test_what_is_no_json_is_refused(cloud_handle: Handle, body: bytes) -> None:
+    answer = requests.post(route(cloud_handle), data=body, timeout=10)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("a fault is a JSON object")
+
+
+def test_a_wrong_fault_on_the_command_line_ends_the_start(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "emulator", "--state", tmp_path, "--fault", '{"kind":"slow"}'],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "slow.seconds: Field required" in done.stderr
+
+
+def test_every_kind_says_what_it_does_and_what_it_strikes() -> None:
+    for kind in KINDS:
+        assert kind.__doc__
+        assert "Target:" in kind.__doc__
+
+
+def test_faults_of_one_kind_count_their_own_occasions() -> None:
+    faults = Faults()
+    faults.add(Throttle(target="A*", nth=2))
+    faults.add(Throttle(target="*B", times=0))
+    struck = [bool(faults.strike(Throttle, name)) for name in ("AA", "BB", "AA", "AA", "BB")]
+    assert struck == [False, True, True, False, True]
