@@ -72,6 +72,7 @@ docs: setup-dev  ## Write docs/reference anew from the code
 	$(BIN)/python -m emulator.api_model
 	UPDATE_ANSWERS=1 $(BIN)/python -m pytest -q tests/parity/test_answers.py -k list_of_answers
 	$(BIN)/python -m emulator.api_reference
+	$(BIN)/python -m emulator.faults.reference
 
 lock:  ## Compile requirements*.txt from requirements*.in
 	@local/venv.sh dev

@@ -14,6 +14,7 @@ from emulator.app import Handle
 from emulator.fault_control import arm
 from emulator.faults import FaultError, Faults, Throttle
 from emulator.faults.kinds import KINDS
+from emulator.faults.reference import PAGE, page
 from tests.emulator.signer import call
 
 
@@ -96,3 +97,7 @@ def test_faults_of_one_kind_count_their_own_occasions() -> None:
     faults.add(Throttle(target="*B", times=0))
     struck = [bool(faults.strike(Throttle, name)) for name in ("AA", "BB", "AA", "AA", "BB")]
     assert struck == [False, True, True, False, True]
+
+
+def test_the_page_of_faults_is_current() -> None:
+    assert PAGE.read_text() == page(), "run make docs"
