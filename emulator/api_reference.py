@@ -109,7 +109,8 @@ def summary_lines(truths: dict[str, Truth]) -> Iterator[str]:
     yield (
         f"{len(truths)} actions: {recorded} recorded, {len(truths) - recorded} from docs. "
         f"{len({each.code for each in errors})} error codes of their own, {len(unknown)} of "
-        f"them without a source in an action at least: {listed(sorted(unknown))}. Every action can also answer "
+        f"them without a source in an action at least: {listed(sorted(unknown))}. "
+        "Every action can also answer "
         + ", ".join(f"{each.status} `{each.code}`" for each in COMMON)
         + ".\n"
     )
