@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ STATES = ("all", "running", "removing", "initial", "failed")
 
 
 def page_number(text: str) -> str | None:
-    return None if text.isascii() and text.isdecimal() and int(text) else f"{text!r} is no page"
+    return None if re.fullmatch(r"[1-9][0-9]{0,8}", text) else f"{text!r} is no page"
 
 
 def page_size(text: str) -> str | None:

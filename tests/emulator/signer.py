@@ -7,20 +7,31 @@ from __future__ import annotations
 import hashlib
 import hmac
 import uuid
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
+Query = Mapping[str, str] | Iterable[tuple[str, str]]  # pairs can give a name twice
+
+
+def encoded(query: Query | None) -> str:
+    """Return a query as its signature covers it: escaped and sorted."""
+    pairs = query.items() if isinstance(query, Mapping) else query or ()
+    return "&".join(
+        f"{quote(key, safe='~')}={quote(value, safe='~')}" for key, value in sorted(pairs)
+    )
+
 
 def signed_headers(
-    facts: dict[str, Any],
-    over: dict[str, str],
+    facts: Mapping[str, Any],
+    over: Mapping[str, str],
     *,
     method: str = "POST",
     path: str = "/",
-    query: dict[str, str] | None = None,
+    query: Query | None = None,
     body: bytes = b"",
 ) -> dict[str, str]:
     """Return the headers of a signed call; those in ``over`` are added before signing."""
@@ -32,24 +43,34 @@ def signed_headers(
         **over,
     }
     names = sorted(headers)
-    pairs = "&".join(
-        f"{quote(key, safe='~')}={quote(value, safe='~')}"
-        for key, value in sorted((query or {}).items())
-    )
-    lines = "".join(f"{name}:{headers[name]}\n" for name in names)
-    text = "\n".join([method, path, pairs, lines, ";".join(names), headers["x-acs-content-sha256"]])
-    to_sign = f"ACS3-HMAC-SHA256\n{hashlib.sha256(text.encode()).hexdigest()}"
-    secret = facts["access_key_secret"].encode()
-    signature = hmac.new(secret, to_sign.encode(), hashlib.sha256).hexdigest()
+    signature = signature_of(facts, headers, names, method=method, path=path, query=query)
     credential = f"Credential={facts['access_key_id']},SignedHeaders={';'.join(names)}"
     headers["Authorization"] = f"ACS3-HMAC-SHA256 {credential},Signature={signature}"
     return headers
 
 
+def signature_of(
+    facts: Mapping[str, Any],
+    headers: Mapping[str, str],
+    names: list[str],
+    *,
+    method: str = "POST",
+    path: str = "/",
+    query: Query | None = None,
+) -> str:
+    """Return the signature over the named headers, in the order given."""
+    lines = "".join(f"{name}:{headers.get(name, '')}\n" for name in names)
+    digest = headers["x-acs-content-sha256"]
+    text = "\n".join([method, path, encoded(query), lines, ";".join(names), digest])
+    to_sign = f"ACS3-HMAC-SHA256\n{hashlib.sha256(text.encode()).hexdigest()}"
+    secret = facts["access_key_secret"].encode()
+    return hmac.new(secret, to_sign.encode(), hashlib.sha256).hexdigest()
+
+
 def call(
     facts: dict[str, Any],
     action: str,
-    query: dict[str, str] | None = None,
+    query: Query | None = None,
     *,
     version: str = "2014-05-26",
     method: str = "POST",
@@ -69,10 +90,16 @@ def send(
     *,
     method: str = "POST",
     path: str = "/",
-    query: dict[str, str] | None = None,
+    query: Query | None = None,
     body: bytes = b"",
 ) -> requests.Response:
     url = f"http://{facts['ecs_endpoint']}{path}"
     return requests.request(
-        method, url, params=query, data=body, headers=headers, timeout=10, allow_redirects=False
+        method,
+        url,
+        params=encoded(query),
+        data=body,
+        headers=headers,
+        timeout=10,
+        allow_redirects=False,
     )
