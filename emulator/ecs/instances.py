@@ -82,9 +82,10 @@ def launched(cloud: Cloud, ordered: list[InstanceOrder], params: Params) -> list
         if len(instances) < params.get("MinAmount", len(ordered)):
             for instance in instances:
                 cloud.spawn(releasing.release(cloud, instance))
-            raise conflict(
-                "InvalidVSwitchId.IpNotEnough",
-                f"The specified VSwitch has not enough IpAddress: {exc}.",
+            raise ApiError(
+                BAD_REQUEST,
+                "QuotaExceeded.PrivateIpAddress",
+                f"There is not enough private ip in the specified VSwitch: {exc}.",
             ) from exc
     for instance in instances:
         if instance.spot_strategy != "NoSpot":

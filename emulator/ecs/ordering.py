@@ -166,7 +166,10 @@ def ordered_image(cloud: Cloud, params: Params) -> Image:
         raise missing("ImageId")
     newest = cloud.account.newest_of(family)
     if newest is None:
-        raise not_found("InvalidImageFamily.NotFound", "ImageFamily", family)
+        raise conflict(
+            "InvalidImageFamily.MissingAvailableImage",
+            f"There is no available image related to the specified image family {family}.",
+        )
     return newest
 
 

@@ -60,6 +60,7 @@ ORDER = (
         "InvalidHttpEndpoint.NotSupported",
         "InvalidHttpTokens.NotSupported",
         "UnexpectedImageFamily.ImageIdSupplied",
+        "QuotaExceeded.PrivateIpAddress",
     ),
     *refusals(
         "docs: CreateInstance",
@@ -67,6 +68,7 @@ ORDER = (
         "InvalidVSwitchId.NotFound",
         "InvalidSnapshotId.NotReady",
         "InvalidDiskSize.TooSmall",
+        "InvalidImageFamily.MissingAvailableImage",
     ),
     *refusals(
         "docs: CreateInstance",
@@ -77,8 +79,6 @@ ORDER = (
         "InvalidSystemDiskSize",
     ),
     *refusals("docs: ModifyInstanceChargeType", 400, "InvalidInstanceChargeType.ValueNotSupported"),
-    *refusals("docs: AssignPrivateIpAddresses", 403, "InvalidVSwitchId.IpNotEnough"),
-    *refusals(NO_SOURCE, 404, "InvalidImageFamily.NotFound"),
 )
 SNAPSHOT = (
     *docs(400, "IncorrectInstanceStatus"),

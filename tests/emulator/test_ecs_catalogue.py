@@ -74,6 +74,8 @@ async def test_images_are_found_by_family(world: World) -> None:
     assert world.ecs("DescribeImages", **params, Architecture="arm64")["TotalCount"] == 0
     instance_id = world.run(ImageId=None, ImageFamily=family)
     assert world.instance(instance_id)["ImageId"] == image["ImageId"]  # type: ignore[index]
+    with refused("InvalidImageFamily.MissingAvailableImage", 403):
+        world.run(ImageId=None, ImageFamily="acs:unknown")
     with refused("InvalidImageFamily.NotFound", 404):
         world.ecs("DescribeImageFromFamily", **params | {"ImageFamily": "acs:unknown"})
 

@@ -197,7 +197,7 @@ async def test_a_page_by_token_has_so_many_at_most(world: World, action: str, mo
 
 async def test_a_network_without_addresses_makes_no_instance(world: World) -> None:
     world.machines.fails.add("address")
-    with refused("InvalidVSwitchId.IpNotEnough", 403):
+    with refused("QuotaExceeded.PrivateIpAddress", 400):
         world.run(Amount=2)
     assert not world.cloud.instances
 
