@@ -5,7 +5,6 @@ Order of the checks, as at the gateway: signature, action, parameters, state.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from dataclasses import dataclass, field
@@ -13,21 +12,22 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from emulator import ack, control, ecs
+from emulator.bodies import query_params, rpc_params, too_deep
 from emulator.cloud import Cloud
 from emulator.connections import Connections
-from emulator.errors import BAD_REQUEST, NOT_FOUND, ApiError, invalid
+from emulator.errors import BAD_REQUEST, NOT_FOUND, ApiError
 from emulator.faults.answers import Trouble
 from emulator.ids import request_id
 from emulator.request_log import RequestLog
 from emulator.signing import SignedRequest, Verifier
 
 log = logging.getLogger(__name__)
-METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH"]
 MAX_BODY = 4 * 2**20  # far above a node pool's description, the largest there is
 INTERNAL = ApiError(
     500, "InternalError", "The request processing has failed due to some unknown error."
@@ -42,19 +42,6 @@ class Incoming:
     action: str
     version: str
     request_id: str = field(default_factory=request_id)
-
-    def query(self) -> dict[str, str]:
-        """Return the query's parameters.
-
-        :raises ApiError: for a name that is given twice.
-        """
-        pairs = parse_qsl(self.signed.query, keep_blank_values=True)
-        flat = dict(pairs)
-        if len(flat) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise invalid(twice, "it is given twice")
-        return flat
 
     def token(self) -> str:
         """Return the ClientToken of the query, if it has one."""
@@ -80,6 +67,11 @@ class Front:
         account = cloud.account
         self._verifier = Verifier(account.access_key_id, account.access_key_secret)
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer whatever the method: an app has no list of them, as an endpoint would."""
+        response = await self.answer(Request(scope, receive))
+        await response(scope, receive, send)
+
     async def answer(self, request: Request) -> Response:
         incoming = await self._read(request)
         trouble = Trouble()
@@ -87,9 +79,10 @@ class Front:
         self._log(incoming, outcome, trouble)
         if trouble.delay_s:
             with self._cloud.tokens.in_flight(incoming.action, incoming.token()):
-                await asyncio.sleep(trouble.delay_s)  # real: the client's clock is real too
+                await self._connections.hold_back(trouble.delay_s)
         if trouble.is_cut:
             await self._connections.cut(request.scope)
+            return Response(status_code=503)  # goes nowhere, but a server must be given one
         return Response(
             b"" if trouble.is_empty else json.dumps(outcome.body),
             outcome.status,
@@ -117,7 +110,9 @@ class Front:
         return Outcome(200, "", body)
 
     async def _read(self, request: Request) -> Incoming:
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers: dict[str, str] = {}
+        for name, value in request.headers.items():  # one given twice is one list, as in HTTP
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
         body = bytearray()
         async for chunk in request.stream():
             body += chunk[: MAX_BODY + 1 - len(body)]
@@ -141,7 +136,7 @@ class Front:
     def _perform(self, incoming: Incoming) -> dict[str, Any]:
         signed = incoming.signed
         if incoming.version == ack.VERSION:
-            body = ack.perform(self._cloud, incoming.action, signed, incoming.query())
+            body = ack.perform(self._cloud, incoming.action, signed, query_params(signed.query))
             return {"request_id": incoming.request_id, **body}
         if incoming.version != ecs.VERSION:
             raise ApiError(
@@ -149,7 +144,7 @@ class Front:
             )
         if signed.path != "/" or signed.method not in ("GET", "POST"):
             raise ApiError(BAD_REQUEST, "UnsupportedHTTPMethod", "ECS takes GET or POST at /.")
-        body = ecs.perform(self._cloud, incoming.action, incoming.query() | form(signed))
+        body = ecs.perform(self._cloud, incoming.action, rpc_params(signed))
         return {"RequestId": incoming.request_id, **body}
 
     def _refusal(self, incoming: Incoming, error: ApiError) -> dict[str, Any]:
@@ -177,18 +172,6 @@ class Front:
         )
 
 
-def form(signed: SignedRequest) -> dict[str, str]:
-    """Return the parameters of a form body: other clients than the SDKs send them there."""
-    if not signed.body:
-        return {}
-    if not signed.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        raise ApiError(BAD_REQUEST, "UnsupportedMediaType", "ECS takes a query or a form body.")
-    try:
-        return dict(parse_qsl(signed.body.decode(), keep_blank_values=True))
-    except UnicodeDecodeError:
-        raise ApiError(BAD_REQUEST, "InvalidRequestBody", "The body is not UTF-8.") from None
-
-
 def readable(body: bytes) -> Any:
     """Return the body as a log shows it: JSON as such, other text as its length only.
 
@@ -197,9 +180,15 @@ def readable(body: bytes) -> Any:
     if not body:
         return None
     try:
-        return json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         return f"{len(body)} bytes that are not JSON"
+    return f"{len(body)} bytes of deep JSON" if too_deep(value) else value
+
+
+async def nobody(_request: Request, _gone: Exception) -> Response:
+    """Answer a client that left in the middle of its own body: nothing went wrong here."""
+    return Response(status_code=400)
 
 
 def front_app(
@@ -213,6 +202,7 @@ def front_app(
     return Starlette(
         routes=[
             Mount("/_control", routes=control.routes(cloud)),
-            Route("/{path:path}", front.answer, methods=METHODS),
-        ]
+            Route("/{path:path}", front),
+        ],
+        exception_handlers={ClientDisconnect: nobody},
     )

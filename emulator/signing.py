@@ -65,8 +65,7 @@ class Verifier:
             )
         if "x-acs-security-token" in headers:
             raise unsupported("temporary credentials (x-acs-security-token)")
-        if absent := [name for name in MUST_BE_SIGNED if name not in signed]:
-            raise incomplete(f"{', '.join(absent)} must be among SignedHeaders")
+        check_signed(headers, signed)
         if hashlib.sha256(request.body).hexdigest() != headers.get("x-acs-content-sha256"):
             raise mismatch("x-acs-content-sha256 is not the hash of the body")
         text = f"{ALGORITHM}\n{hashlib.sha256(canonical(request, signed).encode()).hexdigest()}"
@@ -115,9 +114,24 @@ def authorization(headers: Mapping[str, str]) -> tuple[str, list[str], str]:
     return match[1], match[2].split(";"), match[3]
 
 
+def check_signed(headers: Mapping[str, str], signed: list[str]) -> None:
+    """Refuse a signature that leaves out what it must cover, or that can be read in two ways.
+
+    Of the headers that are sent, the API wants ``host`` and all that begin with ``x-acs-`` signed,
+    under lower-case names in the order of the alphabet.
+    """
+    ours = {name for name in headers if name.startswith("x-acs-")}
+    if absent := sorted({*MUST_BE_SIGNED, *ours}.difference(signed)):
+        raise incomplete(f"{', '.join(absent)} must be among SignedHeaders")
+    if signed != sorted(set(signed)):
+        raise incomplete("SignedHeaders must be sorted, each once")
+    if unsent := [name for name in signed if name not in headers]:
+        raise incomplete(f"{', '.join(unsent)} of SignedHeaders were not sent")
+
+
 def canonical(request: SignedRequest, signed: list[str]) -> str:
     """Return the text that is signed. Clients escape differently, so decode and escape again."""
-    pairs = sorted(parse_qsl(request.query, keep_blank_values=True))
+    pairs = sorted(parse_qsl(request.query, keep_blank_values=True, errors="surrogateescape"))
     query = "&".join(f"{escape(key)}={escape(value)}" for key, value in pairs)
     lines = "".join(f"{name}:{request.headers.get(name, '').strip()}\n" for name in signed)
     return "\n".join(
@@ -133,7 +147,7 @@ def canonical(request: SignedRequest, signed: list[str]) -> str:
 
 
 def escape(text: str) -> str:
-    return quote(text, safe="~")
+    return quote(text.encode(errors="surrogateescape"), safe="~")
 
 
 def incomplete(reason: str) -> ApiError:

@@ -5,7 +5,6 @@ https://api.alibabacloud.com/document/CS/2015-12-15
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from urllib.parse import unquote
 from emulator import parity
 from emulator.ack.truths import TRUTHS
 from emulator.api_model import ApiModel
-from emulator.errors import BAD_REQUEST, NOT_FOUND, ApiError, invalid, unsupported
+from emulator.bodies import json_object
+from emulator.errors import NOT_FOUND, ApiError, invalid, unsupported
 from emulator.params import Call, Params, Rules
 from emulator.truth import Truth
 
@@ -104,19 +104,7 @@ def perform(cloud: Cloud, name: str, signed: SignedRequest, flat: dict[str, str]
 
     def answer() -> dict[str, Any]:
         query = found.query.read(flat, text=True)
-        given = found.body.read(json_object(signed.body), text=False)
+        given = found.body.read(json_object(signed), text=False)
         return found.handler(cloud, {**named, **query, **given})
 
     return parity.checked(name, found.truth, MODEL.answer(name), answer)
-
-
-def json_object(body: bytes) -> dict[str, Any]:
-    if not body:
-        return {}
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise ApiError(BAD_REQUEST, "InvalidRequestBody", "The body is not JSON.") from None
-    if not isinstance(value, dict):
-        raise ApiError(BAD_REQUEST, "InvalidRequestBody", "The body is not a JSON object.")
-    return value

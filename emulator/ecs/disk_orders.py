@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from emulator.ecs.actions import DESCRIPTION
@@ -28,8 +29,8 @@ CATEGORY = Rule(one_of=CATEGORIES, code="InvalidDiskCategory.ValueNotSupported")
 
 def size_text(text: str) -> str | None:
     """Check SystemDisk.Size, which the SDK sends as text."""
-    if not text.isascii() or not text.isdecimal():
-        return f"{text!r} is not a number"
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        return f"{text!r} is not a number of GiB"
     problem = f"{text} GiB is not within 1 to {MAX_SYSTEM_GIB}"
     return None if 1 <= int(text) <= MAX_SYSTEM_GIB else problem
 
