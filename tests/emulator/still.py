@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from emulator.clock import Clock
 from emulator.metering.account import account
@@ -36,6 +37,6 @@ class StillWorld(World):
     def used(self, kind: str) -> float:
         return sum(line.used(self.cloud.meter.now()) for line in self.lines(kind))
 
-    def account(self, *by: str) -> dict[str, object]:
+    def account(self, *by: str) -> dict[str, Any]:
         meter = self.cloud.meter
         return account(meter.lines(), meter.now(), by)

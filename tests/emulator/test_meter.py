@@ -178,7 +178,7 @@ async def test_nodes_are_of_the_run_of_their_pool(world: StillWorld) -> None:
     world.ack("DeleteClusterNodepool", f"{world.pools()}/{pool_id}", force="True")
     await world.settle()
 
-    groups: Any = world.account(RUN)["groups"]
+    groups = world.account(RUN)["groups"]
     (found,) = [each for each in groups if each["values"] == {RUN: "night"}]
     assert found["peak"] == {"disk": 4, "instance": 2, "node_pool": 1}
     counts = {kind: (each["count"], each["alive"]) for kind, each in found["totals"].items()}
@@ -193,7 +193,7 @@ async def test_nodes_are_of_the_run_of_their_pool(world: StillWorld) -> None:
 
 async def test_a_tag_that_comes_later_counts_for_all_of_it(world: StillWorld) -> None:
     instance_id = await world.running()
-    before: Any = world.account(RUN)
+    before = world.account(RUN)
     assert before["groups"] == []
     assert before["foreign"]["totals"]["instance"]["instance_seconds"] == BOOT_S
     world.ecs(
@@ -203,7 +203,7 @@ async def test_a_tag_that_comes_later_counts_for_all_of_it(world: StillWorld) ->
         ResourceId__1=instance_id,
         **tag("late"),
     )
-    after: Any = world.account(RUN)
+    after = world.account(RUN)
     assert [each["values"] for each in after["groups"]] == [{RUN: "late"}]
     assert after["groups"][0]["totals"]["instance"]["instance_seconds"] == BOOT_S
     assert "instance" not in after["foreign"]["totals"], "it is still foreign"
@@ -213,7 +213,7 @@ async def test_groups_are_of_each_combination_of_the_keys(world: StillWorld) -> 
     both = {**tag("night"), "Tag__2__Key": "role", "Tag__2__Value": "build"}
     world.run(**both)
     world.run(**tag("night"))
-    groups: Any = world.account(RUN, "role")["groups"]
+    groups = world.account(RUN, "role")["groups"]
     assert [each["values"] for each in groups] == [
         {RUN: "night", "role": "build"},
         {RUN: "night", "role": None},
@@ -222,8 +222,7 @@ async def test_groups_are_of_each_combination_of_the_keys(world: StillWorld) -> 
 
 async def test_a_second_one_beside_the_first_shows_in_the_peak(world: StillWorld) -> None:
     def peak() -> int:
-        (group,) = world.account(RUN)["groups"]  # type: ignore[misc]
-        count: int = group["peak"]["instance"]
+        count: int = world.account(RUN)["groups"][0]["peak"]["instance"]
         return count
 
     first = await world.running(**tag("night"))
@@ -246,7 +245,7 @@ async def test_a_key_pair_is_alive_and_costs_nothing(world: StillWorld) -> None:
         )
         await world.move(60)
         world.ecs("DeleteKeyPairs", RegionId="cn-hangzhou", KeyPairNames='["build"]')
-    found: Any = world.account(RUN)
+    found = world.account(RUN)
     assert found["alive"] == []
     assert found["groups"][0]["totals"] == {
         "key_pair": {"count": 2, "alive": 0, "alive_seconds": 120}
