@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import MutableMapping
@@ -13,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # Close at once and discard what was not sent: the client gets a reset, not an orderly end.
 LINGER_OFF = struct.pack("ii", 1, 0)
 
-Client = tuple[str, int]
+Client = tuple[Any, ...]
 
 
 class Connections:
@@ -21,6 +22,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: dict[Client, asyncio.Transport] = {}
+        self._ending = asyncio.Event()
 
     def protocol(self) -> type[HttpToolsProtocol]:
         """Return uvicorn's protocol, which tells of connections here."""
@@ -39,12 +41,21 @@ class Connections:
 
         return Known
 
+    def end(self) -> None:
+        """Let no answer be held back any longer: the server is about to end."""
+        self._ending.set()
+
+    async def hold_back(self, seconds: float) -> None:
+        """Wait for so long, in real time as a client's clock is real, or until the server ends."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), seconds)
+
     async def cut(self, scope: MutableMapping[str, Any]) -> None:
         """Reset the connection of a request. What is answered to it afterwards goes nowhere."""
-        transport = self._open.get(tuple(scope["client"]))
+        transport = self._open.get(tuple(scope["client"] or ()))
         if transport is None:
             return
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_OFF)
         transport.abort()
-        await asyncio.sleep(0)  # uvicorn hears of it in the loop's next step, and sends nothing
+        await asyncio.sleep(0)  # the loop tells uvicorn and closes the socket in its next step

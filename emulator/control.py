@@ -88,7 +88,7 @@ def routes(cloud: Cloud) -> list[Route]:
             step = timedelta(seconds=float((await request.json())["advance_s"]))
             if not timedelta() <= step <= MAX_STEP:
                 raise ValueError(f"{step} is not within 0 and {MAX_STEP}")
-        except (ValueError, KeyError, TypeError, OverflowError) as exc:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
             message = f'the body must be {{"advance_s": seconds}}: {exc}'
             return JSONResponse({"message": message}, status_code=400)
         cloud.clock.advance(step)

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from emulator import ack, ecs
 from emulator.faults import Fault, FaultError, Faults
-from emulator.faults.engine import parse
+from emulator.faults.engine import parse, schema, shortened
 from emulator.faults.kinds import EmptyBody, ResetAfter, ResetBefore, ServerError, Slow, Throttle
 
 OF_ACTIONS = (Throttle, ServerError, ResetBefore, ResetAfter, Slow, EmptyBody)
@@ -34,9 +34,10 @@ def check_action(fault: Fault) -> None:
     actions = sorted({*ecs.ACTIONS, *ack.ACTIONS})
     if not isinstance(fault, OF_ACTIONS) or matching(actions, fault.target):
         return
-    close = get_close_matches(fault.target, actions, n=3)
+    asked = shortened(fault.target)
+    close = get_close_matches(asked, actions, n=3)
     hint = f"; close ones: {', '.join(close)}" if close else ""
-    raise FaultError(f"{fault.kind}.target: no emulated action is {fault.target!r}{hint}")
+    raise FaultError(f"{fault.kind}.target: no emulated action is {asked!r}{hint}")
 
 
 def arm_text(faults: Faults, text: str) -> str:
@@ -54,6 +55,9 @@ def arm_text(faults: Faults, text: str) -> str:
 def routes(faults: Faults) -> list[Route]:
     async def listed(_request: Request) -> Response:
         return JSONResponse({"faults": [armed.shown() for armed in faults.armed()]})
+
+    async def kinds(_request: Request) -> Response:
+        return JSONResponse(schema())
 
     async def added(request: Request) -> Response:
         try:
@@ -76,6 +80,7 @@ def routes(faults: Faults) -> list[Route]:
     return [
         Route("/faults", listed),
         Route("/faults", added, methods=["POST"]),
+        Route("/faults/kinds", kinds),
         Route("/faults", cleared, methods=["DELETE"]),
         Route("/faults/{fault_id}", removed, methods=["DELETE"]),
     ]

@@ -157,7 +157,12 @@ class Emulator:
             timeout_graceful_shutdown=2,
         )
         server = FrontServer(config)
-        self._run(server.serve(sockets=[front]), lambda: setattr(server, "should_exit", True))
+
+        def end() -> None:
+            server.should_exit = True
+            connections.end()
+
+        self._run(server.serve(sockets=[front]), end)
         while not server.started and not self.ended.is_set():
             await asyncio.sleep(0.01)
 

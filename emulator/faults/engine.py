@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import reprlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +12,15 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
-from emulator.faults.kinds import AnyFault, Fault
+from emulator.faults.kinds import KINDS, AnyFault, Fault
 
 F = TypeVar("F", bound=Fault)
 _ANY: TypeAdapter[Any] = TypeAdapter(AnyFault)
+MAX_QUOTED = 400
+QUOTED = reprlib.Repr()
+QUOTED.maxstring = QUOTED.maxother = 100
 
 
 class FaultError(ValueError):
@@ -52,10 +57,27 @@ def parse(description: Any) -> Fault:
     try:
         fault: Fault = _ANY.validate_python(description)
     except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the fault"
-        raise FaultError(f"{where}: {first['msg']}, not {first['input']!r}") from None
+        raise FaultError(explained(exc.errors(include_url=False)[0])) from None
     return fault
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of every fault."""
+    return _ANY.json_schema()
+
+
+def explained(error: ErrorDetails) -> str:
+    """Return what is wrong in a line that can be sent: what it quotes can be of any size."""
+    where = ".".join(str(part) for part in error["loc"]) or "the fault"
+    text = f"{shortened(where)}: {error['msg'][:MAX_QUOTED]}, not {QUOTED.repr(error['input'])}"
+    if error["type"] == "extra_forbidden":
+        kind = next(kind for kind in KINDS if kind.model_fields["kind"].default == error["loc"][0])
+        text += f"; fields: {', '.join(kind.model_fields)}"
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}..."
 
 
 class Faults:
@@ -86,7 +108,8 @@ class Faults:
         """Arm a fault and return its id, such as ``f-1``."""
         with self._lock:
             fault_id = f"f-{next(self._numbers)}"
-            self._armed[fault_id] = Armed(fault_id, fault)
+            # A copy: who arms one twice has two, and what struck tells which it was.
+            self._armed[fault_id] = Armed(fault_id, fault.model_copy())
         self._tell()
         return fault_id
 

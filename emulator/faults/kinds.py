@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MAX_S = 3650 * 24 * 3600  # as far as one step of the clock goes
+
 
 class Fault(BaseModel):
     """What all kinds share."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     kind: str
     target: str = Field(default="*", min_length=1, description="glob; `*` and `?` as in a shell")
@@ -121,9 +123,14 @@ class SpotReclaim(Fault):
     """
 
     kind: Literal["spot_reclaim"] = "spot_reclaim"
-    after_s: float = Field(default=0, ge=0, description="from Running to the end of the instance")
+    after_s: float = Field(
+        default=0, ge=0, le=MAX_S, description="from Running to the end of the instance"
+    )
     notice_s: float = Field(
-        default=300, ge=0, description="how long before it, at most, OperationLocks shows Recycling"
+        default=300,
+        ge=0,
+        le=MAX_S,
+        description="how long before it, at most, OperationLocks shows Recycling",
     )
 
 

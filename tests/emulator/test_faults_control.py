@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import requests
 
@@ -51,7 +53,9 @@ def test_all_faults_are_removed_at_once(cloud_handle: Handle) -> None:
         pytest.param({"kind": "slow"}, "slow.seconds: Field required", id="missing field"),
         pytest.param({"kind": "slow", "seconds": "1"}, "slow.seconds", id="text for a number"),
         pytest.param({"kind": "throttle", "nth": 0}, "throttle.nth", id="occasion zero"),
-        pytest.param({"kind": "throttle", "often": 2}, "throttle.often", id="unknown field"),
+        pytest.param(
+            {"kind": "throttle", "often": 2}, "fields: kind, target, nth, times", id="unknown field"
+        ),
         pytest.param({"kind": "throttle", "status": 404}, "throttle.status", id="other status"),
         pytest.param(
             {"kind": "throttle", "target": "RunInstance"}, "RunInstances", id="unknown action"
@@ -89,6 +93,31 @@ def test_every_kind_says_what_it_does_and_what_it_strikes() -> None:
     for kind in KINDS:
         assert kind.__doc__
         assert "Target:" in kind.__doc__
+
+
+def test_a_fault_that_is_armed_twice_is_two(cloud_handle: Handle) -> None:
+    fault = Throttle(target="DescribeRegions")
+    for _ in range(2):
+        cloud_handle.faults.add(fault)
+    for _ in range(2):
+        assert call(cloud_handle.facts, "DescribeRegions").json()["Code"] == "Throttling.User"
+    lines = (cloud_handle.state_dir / "requests.jsonl").read_text().splitlines()
+    assert [json.loads(line)["faults"][0]["id"] for line in lines] == ["f-1", "f-2"]
+
+
+def test_the_schema_of_kinds_tells_what_is_accepted(cloud_handle: Handle) -> None:
+    schema = requests.get(route(cloud_handle, "/kinds"), timeout=10).json()
+    assert set(schema["discriminator"]["mapping"]) == {
+        kind.model_fields["kind"].default for kind in KINDS
+    }
+    check = jsonschema.Draft202012Validator(schema)
+    for good in ({"kind": "slow", "seconds": 1}, {"kind": "stuck", "resource": "disk"}):
+        assert check.is_valid(good)
+        arm(Faults(), good)
+    for bad in ({"kind": "slow"}, {"kind": "slow", "seconds": 0}, {"kind": "no"}):
+        assert not check.is_valid(bad)
+        with pytest.raises(FaultError):
+            arm(Faults(), bad)
 
 
 def test_faults_of_one_kind_count_their_own_occasions() -> None:
