@@ -22,8 +22,9 @@ from ack_preload.store import Store
 from local import task_logs
 from local.chain import NIGHTLY, Chain, read_chain
 from local.cloud_files import TARGET
+from local.cost import cost_of
 from local.layout import Layout, write_private
-from local.leftovers import cloud_resources, cloud_settings, leftovers
+from local.leftovers import cloud_meter, cloud_settings, leftovers
 from local.progress import Progress
 from local.reap import ReapError
 from local.report import History, ReportError, build_report, problems
@@ -155,13 +156,15 @@ def _report(layout: Layout, stack: Stack, chain: Chain) -> dict[str, Any]:
     limits = {}
     if facts["machines"] == "real":
         limits = {"link_mb_per_s": cloud_settings(facts["control_url"])["link_mb_per_s"]}
+    meter = cloud_meter(facts["control_url"])
     return build_report(
         history,
         chain,
         target=TARGET,
         machines=facts["machines"],
         settings=facts["simulated"] | limits,
-        left=leftovers(cloud_resources(facts["control_url"]), history.kept),
+        left=leftovers(meter["alive"], history.kept),
+        cost=cost_of(meter, chain),
     )
 
 

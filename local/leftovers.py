@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
-PRODUCT_TAG = ("ack-preload/product", "ack-preload")
+from ack_preload.domain.tags import RUN_KEY, is_ours
+
 # What a chain may not leave. A key pair costs nothing, but lets somebody in.
 KINDS = ("instance", "disk", "snapshot", "node_pool", "key_pair")
 
@@ -21,10 +23,12 @@ class Kept:
     node_pools: frozenset[str]
 
 
-def cloud_resources(control_url: str) -> list[dict[str, Any]]:
-    """Ask the local cloud for everything it holds."""
-    resources: list[dict[str, Any]] = _ask(f"{control_url}/state")["resources"]
-    return resources
+def cloud_meter(control_url: str) -> dict[str, Any]:
+    """Ask the local cloud's meter for all that is and was, by our runs.
+
+    It is the ground truth: it hears of a resource from what holds it, not from who made it.
+    """
+    return _ask(f"{control_url}/meter?{urlencode({'by': RUN_KEY})}")
 
 
 def cloud_settings(control_url: str) -> dict[str, float]:
@@ -39,27 +43,26 @@ def _ask(url: str) -> dict[str, Any]:
     return found
 
 
-def leftovers(resources: Sequence[Mapping[str, Any]], kept: Kept) -> list[str]:
+def leftovers(alive: Sequence[Mapping[str, Any]], kept: Kept) -> list[str]:
     """Return kind and id of everything with our tag that nothing keeps.
 
     Nodes of a kept pool, and their disks, are kept with it.
     """
     nodes = {
         each["id"]
-        for each in resources
+        for each in alive
         if each["kind"] == "instance" and each.get("node_pool_id") in kept.node_pools
     }
     keep = {
         "instance": nodes,
-        "disk": {each["id"] for each in resources if each.get("instance_id") in nodes},
+        "disk": {each["id"] for each in alive if each.get("instance_id") in nodes},
         "snapshot": kept.snapshots,
         "node_pool": kept.node_pools,
     }
-    tag, value = PRODUCT_TAG
     return sorted(
         f"{each['kind']} {each['id']}"
-        for each in resources
+        for each in alive
         if each["kind"] in KINDS
-        and each["tags"].get(tag) == value
+        and is_ours(each["tags"])
         and each["id"] not in keep.get(each["kind"], ())
     )

@@ -19,6 +19,7 @@ from ack_preload.store import (
     Store,
 )
 from local.chain import Chain
+from local.cost import build_instance
 from local.leftovers import Kept
 
 ARMS = ("baseline", "preloaded")
@@ -128,6 +129,7 @@ def build_report(
     machines: str,
     settings: Mapping[str, float],
     left: Sequence[str],
+    cost: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Put the parts together."""
     arms = {name: arm([s for s in history.samples if s.arm == name]) for name in ARMS}
@@ -155,6 +157,7 @@ def build_report(
         "node_pool_id": history.rollout.node_pool_id,
         "leftovers": len(left),
         "left": list(left),
+        "cost": dict(cost),
         "simulated": simulated(settings, machines),
     }
 
@@ -167,6 +170,8 @@ def problems(report: Mapping[str, Any]) -> list[str]:
         found.append(f"{verified} of {images} images were proven by digest on the new node")
     if report["leftovers"]:
         found.append(f"paid resources are left: {', '.join(report['left'])}")
+    if (at_once := build_instance(report["cost"])[1]) > 1:
+        found.append(f"{at_once} build instances were alive at once")
     for name, figures in report["arms"].items():
         if figures["n"] == 0:
             found.append(f"the {name} arm has no sample")

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from local.cost import build_instance
 from local.progress import mib
 from local.report import middle
 
@@ -58,7 +59,20 @@ def _facts(report: Mapping[str, Any]) -> list[Text]:
         ),
         _line(left == 0, f"{left} paid resources left behind; kept by design:"),
         Text(f"  snapshot {report['snapshot_id']}, node pool {report['node_pool_id']}"),
+        _cost(report["cost"]),
     ]
+
+
+def _cost(cost: Mapping[str, Any]) -> Text:
+    seconds, at_once = build_instance(cost)
+    total = cost["total"]
+    return _line(
+        at_once <= 1,
+        f"build instance ran {seconds:.0f} s, {at_once} at once; the chain used "
+        f"{total['instance_seconds']:.0f} instance-seconds, "
+        f"{total['disk_gib_seconds']:.0f} disk GiB-seconds, "
+        f"{total['snapshot_gib_seconds']:.1f} snapshot GiB-seconds",
+    )
 
 
 def _line(good: bool, text: str) -> Text:

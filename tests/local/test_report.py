@@ -21,14 +21,25 @@ from ack_preload.store import (
 )
 from emulator.settings import Settings
 from local.chain import Chain, Stage, Task
-from local.leftovers import Kept, leftovers
 from local.picture import draw
 from local.report import History, ReportError, build_report, problems, simulated
 from local.results import show_results
 
 CHAIN = "manual__2026-11-25T02:33:02+00:00"
 START = datetime(2026, 11, 25, 2, 33, tzinfo=UTC)
-OURS = {"ack-preload/product": "ack-preload"}
+COST: dict[str, Any] = {
+    "stages": [
+        {
+            "name": "build_preloaded_disk",
+            "run": "build_preloaded_disk/nightly_demo_1",
+            "instance_seconds": 41.2,
+            "disk_gib_seconds": 3296.0,
+            "snapshot_gib_seconds": 1.25,
+            "peak": {"disk": 2, "instance": 1, "snapshot": 1},
+        }
+    ],
+    "total": {"instance_seconds": 41.2, "disk_gib_seconds": 3296.0, "snapshot_gib_seconds": 1.25},
+}
 LOCK = ImageLock(
     (
         LockedImage("registry.local:5000/acs/pause:3.9", f"sha256:{'a' * 64}", 300_000),
@@ -117,6 +128,7 @@ def report(store: Store, *, machines: str = "real", left: tuple[str, ...] = ()) 
         machines=machines,
         settings={"instance_boot_s": 1.0},
         left=left,
+        cost=COST,
     )
 
 
@@ -138,6 +150,7 @@ def test_a_report_holds_images_stages_arms_and_what_was_proven(store: Store) -> 
     assert made["workload_start_s"] == {"baseline": [6.0, 8.0], "preloaded": [0.5, 0.5]}
     assert made["images_verified"] == 2
     assert made["leftovers"] == 0
+    assert made["cost"] == COST
     assert made["simulated"] == [
         {
             "what": "instance boot, before the machine starts",
@@ -180,6 +193,14 @@ def test_a_leftover_is_a_problem_and_is_named(store: Store) -> None:
     assert found == ["paid resources are left: disk d-1"]
 
 
+def test_a_second_build_instance_beside_the_first_is_a_problem(store: Store) -> None:
+    good(store)
+    made = report(store)
+    second = COST["stages"][0] | {"peak": {"instance": 2}}
+    found = problems(made | {"cost": COST | {"stages": [second]}})
+    assert found == ["2 build instances were alive at once"]
+
+
 def test_images_that_were_not_all_proven_are_a_problem(store: Store) -> None:
     good(store)
     made = report(store) | {"images_verified": 1}
@@ -206,41 +227,6 @@ def test_the_snapshots_of_earlier_nights_are_kept_by_design(store: Store) -> Non
     assert History.read(store, "demo", CHAIN).kept.snapshots == {"s-0", "s-1"}
 
 
-def resource(kind: str, name: str, **more: Any) -> dict[str, Any]:
-    return {"kind": kind, "id": name, "tags": OURS, **more}
-
-
-def test_the_snapshot_the_pool_and_its_nodes_are_kept_by_design() -> None:
-    kept = Kept(frozenset({"s-1"}), frozenset({"np-1"}))
-    resources = [
-        resource("snapshot", "s-1"),
-        resource("node_pool", "np-1"),
-        resource("instance", "i-1", node_pool_id="np-1"),
-        resource("disk", "d-1", instance_id="i-1"),
-        resource("node", "cn-hangzhou.198.18.0.11"),
-        {"kind": "instance", "id": "i-9", "tags": {}, "node_pool_id": "np-9"},
-    ]
-    assert leftovers(resources, kept) == []
-
-
-def test_everything_else_with_our_tag_is_left_over() -> None:
-    kept = Kept(frozenset({"s-1"}), frozenset({"np-1"}))
-    resources = [
-        resource("snapshot", "s-2"),
-        resource("node_pool", "np-2"),
-        resource("instance", "i-2", node_pool_id="np-2"),
-        resource("disk", "d-2", instance_id="i-2"),
-        resource("key_pair", "build"),
-    ]
-    assert leftovers(resources, kept) == [
-        "disk d-2",
-        "instance i-2",
-        "key_pair build",
-        "node_pool np-2",
-        "snapshot s-2",
-    ]
-
-
 def test_the_table_marks_figures_of_paper_machines_as_simulated(store: Store) -> None:
     good(store)
     console = Console(record=True, width=100)
@@ -260,6 +246,9 @@ def test_the_table_shows_medians_and_what_was_proven(store: Store) -> None:
     # Whole seconds: 7.0 against 0.5 says no more than this.
     assert "> 5x" in shown.get()
     assert "instance_boot_s = 1.0" in shown.get()
+    words = " ".join(shown.get().split())
+    assert "build instance ran 41 s, 1 at once; the chain used 41 instance-seconds" in words
+    assert "3296 disk GiB-seconds, 1.2 snapshot GiB-seconds" in words
 
 
 def test_the_table_says_so_when_preloaded_nodes_are_slower(store: Store) -> None:
