@@ -20,7 +20,9 @@ class Fault(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     kind: str
-    target: str = Field(default="*", min_length=1, description="glob; `*` and `?` as in a shell")
+    target: str = Field(
+        default="*", min_length=1, max_length=256, description="glob; `*` and `?` as in a shell"
+    )
     nth: int = Field(
         default=1, ge=1, description="the first occasion that it strikes; 1 is the next one"
     )
