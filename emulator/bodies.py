@@ -36,7 +36,8 @@ def form_params(signed: SignedRequest) -> dict[str, str]:
     """Return the parameters of a form body: other clients than the SDKs send them there."""
     if not signed.body:
         return {}
-    check_media_type(signed, FORM, "ECS takes a query or a form body.")
+    if media_type(signed) != FORM:  # no source for the code
+        raise ApiError(BAD_REQUEST, "UnsupportedMediaType", "ECS takes a query or a form body.")
     return query_params(decoded(signed.body))
 
 
@@ -62,7 +63,8 @@ def json_object(signed: SignedRequest) -> dict[str, Any]:
     """
     if not signed.body:
         return {}
-    check_media_type(signed, JSON, "ACK takes a JSON body.")
+    if media_type(signed) != JSON:
+        raise ApiError(BAD_REQUEST, "InvalidRequestBody", f"The Content-Type is not {JSON}.")
     text = decoded(signed.body)
     try:
         value = json.loads(text, object_pairs_hook=once, parse_constant=refuse_constant)
@@ -86,10 +88,8 @@ def too_deep(value: Any, left: int = MAX_JSON_DEPTH) -> bool:
     return nests and any(too_deep(each, left - 1) for each in inner)
 
 
-def check_media_type(signed: SignedRequest, expected: str, message: str) -> None:
-    given = signed.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != expected:
-        raise ApiError(BAD_REQUEST, "UnsupportedMediaType", message)  # no source for the code
+def media_type(signed: SignedRequest) -> str:
+    return signed.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def decoded(body: bytes) -> str:

@@ -6,7 +6,7 @@ Simulated: instance types have no speed, spot prices no market, security groups 
 
 from __future__ import annotations
 
-import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from emulator.ecs import lifecycle, releasing, spot
@@ -140,8 +140,9 @@ def matches(cloud: Cloud, instance: Instance, params: Params) -> bool:
     }
     if any(params[name] != value for name, value in have.items() if name in params):
         return False
-    pattern = re.escape(params.get("InstanceName", "*")).replace(r"\*", ".*")
-    return re.fullmatch(pattern, instance.name, re.DOTALL) is not None
+    # Of the pattern's signs only * is one here; fnmatch takes many of them without going astray.
+    pattern = params.get("InstanceName", "*").translate({ord("["): "[[]", ord("?"): "[?]"})
+    return fnmatchcase(instance.name, pattern)
 
 
 def body(cloud: Cloud, instance: Instance) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from emulator.cloud import Cloud
 
 MAX_USER_DATA = 32 * 1024
+RELEASE_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 MIN_RELEASE, MAX_RELEASE = timedelta(minutes=30), timedelta(days=3 * 365)
 
 
@@ -197,6 +199,8 @@ def release_time(cloud: Cloud, text: str) -> datetime | None:
         return None
     code = "InvalidAutoReleaseTime.Malformed"
     try:
+        if not RELEASE_FORM.fullmatch(text):  # strptime takes 2026-1-1T1:1:1Z too
+            raise ValueError(text)
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
         raise invalid(
