@@ -71,7 +71,8 @@ class World:
         self, action: str, method: str, path: str, content: bytes = b"", **query: Any
     ) -> dict[str, Any]:
         flat = {name: str(value) for name, value in query.items()}
-        signed = SignedRequest(method, path, urlencode(flat), {}, content)
+        headers = {"content-type": "application/json"}
+        signed = SignedRequest(method, path, urlencode(flat), headers, content)
         return ack.perform(self.cloud, action, signed, flat)
 
     # -- instances and disks
