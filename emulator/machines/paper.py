@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import compileall
-import errno
 import shlex
 import shutil
 import socket
@@ -22,6 +21,7 @@ from emulator.guest import crictl_table
 from emulator.machines import paper_content, paper_lazy
 from emulator.machines.base import MachineError, MachineSpec
 from emulator.machines.paper_machine import CATALOGUE, Ground, PaperMachine
+from emulator.machines.paper_network import SSH_PORT, PaperNetwork, listening
 from emulator.machines.paper_ssh import WRAPPED, host_tools
 from emulator.machines.paper_tools import main as tools_main
 from emulator.machines.paper_tools.images import BLOBS
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from emulator.kube.store import KubeStore
     from emulator.settings import Settings
 
-SSH_PORT = 2222  # root is needed for 22
-NETWORK = "127.77"
-FIRST_HOST, LAST_HOST = 10, 250
 RUNTIME_VERSION = "1.6.20"
 TOOLS = Path(tools_main.__file__).parent
 
@@ -73,9 +70,8 @@ class PaperMachines:
             content=content.answer,
         )
         self._content = content
-        self._addresses: dict[str, str] = {}
         self._machines: dict[str, PaperMachine] = {}
-        self._claim: socket.socket | None = None
+        self._network = PaperNetwork()
         self.gateway_ip = ""
         self.registry = ""
         self.packages_url = ""
@@ -87,7 +83,8 @@ class PaperMachines:
         for name in ("disks", "snapshots", "machines"):
             (self._folder / name).mkdir(parents=True)
         write_tools(self._ground.tools)
-        self._claim, self.gateway_ip = claim_network()
+        self._network.open()
+        self.gateway_ip = self._network.gateway_ip
         self.registry = self._content.open()
         self.packages_url = f"http://{self.registry}"
         scale = self._ground.settings.content_scale
@@ -98,12 +95,10 @@ class PaperMachines:
             await machine.stop(force=True)
         self._machines.clear()
         await asyncio.to_thread(self._content.close)
-        if self._claim is not None:
-            self._claim.close()
-            self._claim = None
+        self._network.close()
 
     def listen(self, port: int) -> socket.socket:
-        return _listen(self.gateway_ip, port)
+        return listening(self.gateway_ip, port)
 
     def runtime_version(self) -> str:
         return RUNTIME_VERSION
@@ -117,15 +112,7 @@ class PaperMachines:
     # -- machines
 
     def reserve_ip(self, machine_id: str) -> str:
-        if machine_id not in self._addresses:
-            taken = set(self._addresses.values())
-            prefix = self.gateway_ip.rpartition(".")[0]
-            free = (f"{prefix}.{host}" for host in range(FIRST_HOST, LAST_HOST))
-            address = next((each for each in free if each not in taken), None)
-            if address is None:
-                raise MachineError(f"{machine_id}: no address left in {prefix}.0/24")
-            self._addresses[machine_id] = address
-        return self._addresses[machine_id]
+        return self._network.reserve(machine_id)
 
     def machine(self, spec: MachineSpec) -> PaperMachine:
         machine = PaperMachine(spec, self._ground, gone=self._forget)
@@ -134,7 +121,7 @@ class PaperMachines:
 
     def _forget(self, machine_id: str) -> None:
         self._machines.pop(machine_id, None)
-        self._addresses.pop(machine_id, None)
+        self._network.give_back(machine_id)
 
     # -- disks and snapshots
 
@@ -189,38 +176,6 @@ def _existing(folder: Path, what: str) -> Path:
     if not folder.is_dir():
         raise MachineError(f"{what} does not exist")
     return folder
-
-
-def claim_network() -> tuple[socket.socket, str]:
-    """Take the first free /24 of 127.77.0.0/16; held by a socket for as long as it is open.
-
-    :raises MachineError: where loopback has no such addresses (macOS), or all are taken.
-    """
-    problem: OSError | None = None
-    for number in range(256):
-        address = f"{NETWORK}.{number}.1"
-        try:
-            return _listen(address, SSH_PORT), address
-        except OSError as exc:
-            problem = exc
-            if exc.errno != errno.EADDRINUSE:
-                break
-    raise MachineError(
-        f"no network for paper machines in {NETWORK}.0.0/16: {problem}; on macOS give loopback "
-        f"the addresses first: sudo ifconfig lo0 alias {NETWORK}.0.1 (and .10, .11 ...)"
-    )
-
-
-def _listen(address: str, port: int) -> socket.socket:
-    listener = socket.socket()
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, port))
-        listener.listen(128)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def write_tools(folder: Path) -> None:
