@@ -50,29 +50,32 @@ def describe_cluster_nodes(cloud: Cloud, params: Params) -> dict[str, Any]:
     if pool_id and all(pool.node_pool_id != pool_id for pool in pools):
         raise ApiError(NOT_FOUND, "ErrorNodePoolNotFound", f"nodepool {pool_id} is not found")
     found = [
-        each
+        (pool, node)
         for pool in pools
         if pool_id in (None, pool.node_pool_id)
-        for each in nodes_of(cloud, cluster, pool)
-        if matches(each, params)
+        for node in pool.nodes.values()
+        if matches(cloud, cluster, node, params)
     ]
     size, number = int(params.get("pageSize", 10)), int(params.get("pageNumber", 1))
+    shown = found[(number - 1) * size : number * size]
     return {
-        "nodes": found[(number - 1) * size : number * size],
+        "nodes": [body(cloud, cluster, pool, node) for pool, node in shown],
         "page": {"page_number": number, "page_size": size, "total_count": len(found)},
     }
 
 
-def matches(node: dict[str, Any], params: Params) -> bool:
+def matches(cloud: Cloud, cluster: Cluster, node: PoolNode, params: Params) -> bool:
+    """Tell whether a node is asked for. Bodies are made of shown ones only: they cost more."""
+    instance = cloud.instances.get(node.instance_id)
     have = {
-        "instanceIds": node["instance_id"],
-        "nodeNames": node["node_name"],
-        "nodeIps": ",".join(node["ip_address"]),
+        "instanceIds": node.instance_id,
+        "nodeNames": node.node_name,
+        "nodeIps": instance.private_ip if instance else "",
     }
     for name, value in have.items():
         if params.get(name) and value not in params[name].split(","):
             return False
-    return params.get("state", "all") in ("all", node["state"])
+    return "state" not in params or params["state"] in ("all", state(cloud, cluster, node))
 
 
 def nodes_of(cloud: Cloud, cluster: Cluster, pool: NodePool) -> Iterator[dict[str, Any]]:
@@ -121,11 +124,16 @@ def state(cloud: Cloud, cluster: Cluster, node: PoolNode) -> str:
 def ready_condition(cluster: Cluster, node: PoolNode) -> dict[str, Any] | None:
     """Return the Ready condition of the Kubernetes Node; None when there is no such Node."""
     try:
-        found = cluster.kube.store.get("nodes", None, node.node_name)
+        return cluster.kube.store.read("nodes", None, node.node_name, ready_in)
     except KubeError:
         return None
-    conditions = found.get("status", {}).get("conditions", [])
-    return next((each for each in conditions if each["type"] == "Ready"), {"status": "Unknown"})
+
+
+def ready_in(node: dict[str, Any]) -> dict[str, Any]:
+    conditions = node.get("status", {}).get("conditions", [])
+    return next(
+        (dict(each) for each in conditions if each["type"] == "Ready"), {"status": "Unknown"}
+    )
 
 
 def node_status(cluster: Cluster, node: PoolNode) -> str:
