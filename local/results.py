@@ -71,7 +71,7 @@ def _cost(cost: Mapping[str, Any]) -> Text:
         f"build instance ran {seconds:.0f} s, {at_once} at once; the chain used "
         f"{total['instance_seconds']:.0f} instance-seconds, "
         f"{total['disk_gib_seconds']:.0f} disk GiB-seconds, "
-        f"{total['snapshot_gib_seconds']:.1f} snapshot GiB-seconds",
+        f"{total['snapshot_gib_seconds']:.3g} snapshot GiB-seconds",
     )
 
 
