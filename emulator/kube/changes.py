@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from emulator.kube.resources import Obj
+from emulator.kube.resources import BY_PLURAL, Obj, key_of
 from emulator.kube.selectors import Selection
+
+Kept = dict[tuple[str, str], Obj]  # one kind's objects by namespace and name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +36,33 @@ class Change:
         return "DELETED" if before else None
 
 
+def as_of(version: int, plural: str, now: Kept, changes: Sequence[Change]) -> Kept:
+    """Return one kind's objects as they were, by taking back the changes of it since."""
+    then = dict(now)
+    for change in reversed(changes):
+        if change.version <= version:
+            break
+        if change.plural != plural:
+            continue
+        metadata = change.obj["metadata"]
+        key = key_of(BY_PLURAL[plural], metadata.get("namespace"), metadata["name"])
+        if change.old is not None:
+            then[key] = change.old
+        else:
+            then.pop(key, None)
+    return then
+
+
 class Subscription:
     """An asynchronous iterator over changes; ended by ``end`` or by leaving its context."""
 
-    def __init__(
-        self,
-        plural: str,
-        wanted: Selection,
-        loop: asyncio.AbstractEventLoop,
-        forget: Callable[[Subscription], None],
-    ) -> None:
+    def __init__(self, plural: str, wanted: Selection, watching: Subscriptions) -> None:
         self.plural = plural
         self.initial = 0  # objects that were there at the start
         self.bookmark = 0  # the version up to which the first objects are complete
         self._wanted = wanted
-        self._loop = loop
-        self._forget = forget
+        self._loop = asyncio.get_running_loop()
+        self._watching = watching
         self._queue: asyncio.Queue[tuple[str, Obj] | None] = asyncio.Queue()
 
     def offer(self, change: Change) -> None:
@@ -95,4 +109,28 @@ class Subscription:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._forget(self)
+        self._watching.discard(self)
+
+
+class Subscriptions:
+    """Who watches, by kind of object: with thousands of nodes most changes concern no Pod."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock  # the store's: watches end on their own threads
+        self._by_plural: dict[str, set[Subscription]] = {}
+
+    def add(self, subscription: Subscription) -> None:
+        self._by_plural.setdefault(subscription.plural, set()).add(subscription)
+
+    def discard(self, subscription: Subscription) -> None:
+        with self._lock:
+            self._by_plural[subscription.plural].discard(subscription)
+
+    def offer(self, change: Change) -> None:
+        for subscription in self._by_plural.get(change.plural, ()):
+            subscription.offer(change)
+
+    def end(self) -> None:
+        for watching in self._by_plural.values():
+            for subscription in tuple(watching):
+                subscription.end()

@@ -29,12 +29,13 @@ class KubeError(Exception):
         self.reason = reason
         self.message = message
         self.details = details
+        self.metadata: dict[str, Any] = {}
 
     def status(self) -> dict[str, Any]:
         body: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
@@ -87,10 +88,37 @@ def expired(since: int, oldest: int) -> KubeError:
     return KubeError(410, "Expired", f"too old resource version: {since} ({oldest})")
 
 
+def continue_expired(token: str) -> KubeError:
+    """Refuse the next page of a list whose first is no longer kept; ``token`` leads on anyway."""
+    error = KubeError(
+        410,
+        "Expired",
+        "The provided continue parameter is too old to display a consistent list result. You can"
+        " start a new list without the continue parameter, or use the continue token in this"
+        " response to retrieve the remainder of the results. Continuing with the provided token"
+        " results in an inconsistent list - objects that were created, modified, or deleted"
+        " between the time the first chunk was returned and now may show up in the list.",
+    )
+    error.metadata = {"continue": token}
+    return error
+
+
 def too_large(asked: int, current: int) -> KubeError:
     message = f"Too large resource version: {asked}, current: {current}"
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     return KubeError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
+
+
+def kept_version(asked: int, oldest: int, newest: int) -> int:
+    """Return a version whose changes are all there still.
+
+    :raises KubeError: 410 for one that is no longer kept, 504 for one that is yet to come.
+    """
+    if asked < oldest:
+        raise expired(asked, oldest)
+    if asked > newest:
+        raise too_large(asked, newest)
+    return asked
 
 
 def bad_request(message: str) -> KubeError:

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from emulator.kube.errors import KubeError, bad_request, too_large
-from emulator.kube.requests import Target, table_asked, version_asked, wanted
+from emulator.kube.errors import KubeError, bad_request, continue_expired, too_large
+from emulator.kube.requests import Target, number_asked, table_asked, version_asked, wanted
 from emulator.kube.resources import Obj
 from emulator.kube.store import KubeStore
 from emulator.kube.tables import table
 
+GONE = 410
+NEWEST = -1  # in a token: whatever is there now, after the first page's state is lost
+
 
 def list_response(store: KubeStore, request: Request, target: Target) -> Response:
-    """Answer a list.
-
-    Pages after the first show the newest state, not the state of the first page: a real server
-    does the same once the first page's version is too old.
-    """
-    found, version = store.select(target.resource.plural, wanted(request, target))
-    _check_version(request, version)
-    page, metadata = _page(request, found)
+    """Answer a list. All its pages show the state of the first one, for as long as it is kept."""
+    after, at = _place(request)
+    selection = wanted(request, target)
+    try:
+        found, version = store.select(target.resource.plural, selection, at=at)
+    except KubeError as error:
+        if after is None or error.code != GONE:
+            raise
+        raise continue_expired(_token(after, NEWEST)) from None
+    if after is None and (asked := version_asked(request) or 0) > version:
+        raise too_large(asked, version)
+    rest = found if after is None else [obj for obj in found if _key(obj) > after]
+    page, metadata = _page(request, rest, version)
     metadata["resourceVersion"] = str(version)
     if table_asked(request):
         include = request.query_params.get("includeObject", "Metadata")
@@ -37,39 +44,43 @@ def list_response(store: KubeStore, request: Request, target: Target) -> Respons
     )
 
 
-def _check_version(request: Request, version: int) -> None:
+def _place(request: Request) -> tuple[list[str] | None, int | None]:
+    """Return after which key a page begins, and at which version; None for first and newest."""
     asked = version_asked(request)
-    if asked is not None and asked > version:
-        raise too_large(asked, version)
-    exact = request.query_params.get("resourceVersionMatch") == "Exact"
-    if exact and asked is not None and asked < version:
-        message = f"The provided resource version is too old: {asked}, kept: {version}"
-        raise KubeError(410, "Expired", message)
-
-
-def _page(request: Request, found: list[Obj]) -> tuple[list[Obj], Obj]:
-    """Return one page and its ``continue`` metadata; ``found`` is sorted by key."""
-    limit_text = request.query_params.get("limit", "")
-    if limit_text and not limit_text.isdigit():
-        raise bad_request(f"limit is {limit_text!r}, not a number")
-    limit = int(limit_text or 0)
     if token := request.query_params.get("continue"):
-        after = _read_token(token)
-        found = [obj for obj in found if _key(obj) > after]
-    if not limit or len(found) <= limit:
+        if asked is not None:
+            raise bad_request("specifying resource version is not allowed when using continue")
+        after, version = _read_token(token)
+        return after, None if version == NEWEST else version
+    exact = request.query_params.get("resourceVersionMatch") == "Exact"
+    if exact and asked is None:
+        raise bad_request("resourceVersionMatch=Exact needs a resourceVersion other than 0")
+    return None, asked if exact else None
+
+
+def _page(request: Request, found: list[Obj], version: int) -> tuple[list[Obj], Obj]:
+    """Return one page and its ``continue`` metadata; ``found`` is sorted by key."""
+    limit = number_asked(request, "limit")
+    if limit is None or len(found) <= limit:
         return found, {}
-    page = found[:limit]
-    token = base64.urlsafe_b64encode(json.dumps(_key(page[-1])).encode()).decode()
-    return page, {"continue": token, "remainingItemCount": len(found) - limit}
+    page, metadata = found[:limit], {"continue": _token(_key(found[limit - 1]), version)}
+    query = request.query_params
+    if query.get("labelSelector") or query.get("fieldSelector"):
+        return page, metadata  # as the real server, which does not count what it has not read
+    return page, {**metadata, "remainingItemCount": len(found) - limit}
 
 
 def _key(obj: Obj) -> list[str]:
     return [obj["metadata"].get("namespace", ""), obj["metadata"]["name"]]
 
 
-def _read_token(token: str) -> list[str]:
+def _token(after: list[str], version: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([version, *after]).encode()).decode()
+
+
+def _read_token(token: str) -> tuple[list[str], int]:
     try:
-        key = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, binascii.Error):
-        raise bad_request(f"continue key is not valid: {token!r}") from None
-    return [str(part) for part in key]
+        version, namespace, name = json.loads(base64.urlsafe_b64decode(token))
+        return [str(namespace), str(name)], int(version)
+    except (ValueError, TypeError, RecursionError):
+        raise bad_request(f"continue key is not valid: {token[:80]!r}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,12 +82,15 @@ def wanted(request: Request, target: Target) -> Selection:
 
 def version_asked(request: Request) -> int | None:
     """Return ``resourceVersion`` as a number; unset and ``0`` mean any."""
-    text = request.query_params.get("resourceVersion", "")
-    if not text.isdigit():
-        if text:
-            raise bad_request(f"invalid resource version {text!r}: it is not a number")
-        return None
-    return int(text) or None
+    return number_asked(request, "resourceVersion")
+
+
+def number_asked(request: Request, name: str) -> int | None:
+    """Return a parameter that is a number; unset and ``0`` mean none."""
+    text = request.query_params.get(name, "")
+    if text and not re.fullmatch(r"[0-9]{1,18}", text):
+        raise bad_request(f"{name} is {text[:40]!r}, not a number")
+    return int(text or 0) or None
 
 
 def table_asked(request: Request) -> bool:

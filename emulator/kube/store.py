@@ -1,30 +1,31 @@
 """The objects of one cluster, their versions, and who watches them.
 
 Kept in memory. Safe to call from any thread; watchers are told on their own event loop.
-Not emulated: reads at an older version (the newest is always given), dry runs.
+Not emulated: single objects at an older version (the newest is always given), dry runs.
 """
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from emulator.clock import Clock
 from emulator.guest.objects import read_time, time_text
 from emulator.kube.admission import prepare_new, prepare_update
-from emulator.kube.changes import Change, Subscription
-from emulator.kube.errors import already_exists, conflict, expired, not_found, too_large
+from emulator.kube.changes import Change, Subscription, Subscriptions, as_of
+from emulator.kube.dependants import dependants
+from emulator.kube.errors import already_exists, conflict, kept_version, not_found
 from emulator.kube.patches import patched
 from emulator.kube.resources import BY_PLURAL, Obj, key_of
 from emulator.kube.selectors import Selection, selection
 
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 TERMINAL_PHASES = frozenset({"Succeeded", "Failed"})
+T = TypeVar("T")
 Objects = list[Obj]  # inside the class, ``list`` is the verb
 
 
@@ -39,10 +40,9 @@ class KubeStore:
         self._lock = threading.RLock()
         self._objects: dict[str, dict[tuple[str, str], Obj]] = {name: {} for name in BY_PLURAL}
         self._changes: deque[Change] = deque(maxlen=history)
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions = Subscriptions(self._lock)
         # Not from one: a client that kept a version of an earlier life is told 410, not silence.
-        self._version = int(clock.now().timestamp())
-        self._oldest = self._version  # watches may start here or later
+        self._version = self._oldest = int(clock.now().timestamp())  # watches start here or later
         for name in FIRST_NAMESPACES:
             self.create("namespaces", {"metadata": {"name": name}})
 
@@ -74,18 +74,34 @@ class KubeStore:
         with self._lock:
             return copy.deepcopy(self._find(plural, namespace, name))
 
+    def read(self, plural: str, namespace: str | None, name: str, reader: Callable[[Obj], T]) -> T:
+        """Return what ``reader``, which must not change it, finds in an object: no copy is made.
+
+        :raises KubeError: 404.
+        """
+        with self._lock:
+            return reader(self._find(plural, namespace, name))
+
     def list(
         self, plural: str, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> Objects:
         """Return the objects of a namespace, or of all, that meet both selectors, by name."""
         return self.select(plural, selection(plural, namespace, labels, fields))[0]
 
-    def select(self, plural: str, wanted: Selection) -> tuple[Objects, int]:
-        """Return the objects that match, and the version at which they were read."""
+    def select(
+        self, plural: str, wanted: Selection, *, at: int | None = None
+    ) -> tuple[Objects, int]:
+        """Return the objects that match, and the version at which they were read.
+
+        :param at: an older version that is still kept, to see the objects as they were then.
+        """
         with self._lock:
-            kept = self._objects[plural]
+            kept, version = self._objects[plural], self._version
+            if at is not None:
+                version = kept_version(at, self._oldest, self._version)
+                kept = as_of(version, plural, kept, self._changes)
             found = [kept[key] for key in sorted(kept) if wanted.matches(kept[key])]
-            return copy.deepcopy(found), self._version
+            return copy.deepcopy(found), version
 
     def replace(
         self, plural: str, namespace: str | None, name: str, obj: Obj, *, subresource: str = ""
@@ -185,11 +201,9 @@ class KubeStore:
         :raises KubeError: 410 for a version whose changes are no longer kept.
         """
         with self._lock:
-            if since is not None and since < self._oldest:
-                raise expired(since, self._oldest)
-            if since is not None and since > self._version:
-                raise too_large(since, self._version)
-            subscription = Subscription(plural, wanted, asyncio.get_running_loop(), self._forget)
+            if since is not None:
+                kept_version(since, self._oldest, self._version)
+            subscription = Subscription(plural, wanted, self._subscriptions)
             if since is None:
                 there = self.select(plural, wanted)[0]
                 for obj in there:
@@ -203,6 +217,11 @@ class KubeStore:
             self._subscriptions.add(subscription)
             return subscription
 
+    def mark(self, subscription: Subscription) -> None:
+        """Queue a bookmark behind all changes so far: the watcher has seen these."""
+        with self._lock:
+            subscription.put("BOOKMARK", {"metadata": {"resourceVersion": str(self._version)}})
+
     def compact(self) -> None:
         """Forget all changes so far, as etcd does after minutes: older watches get 410."""
         with self._lock:
@@ -212,12 +231,7 @@ class KubeStore:
     def close(self) -> None:
         """End every watch, so that a server can stop without waiting for its clients."""
         with self._lock:
-            for subscription in tuple(self._subscriptions):
-                subscription.end()
-
-    def _forget(self, subscription: Subscription) -> None:
-        with self._lock:
-            self._subscriptions.discard(subscription)
+            self._subscriptions.end()
 
     def _find(self, plural: str, namespace: str | None, name: str) -> Obj:
         key = key_of(BY_PLURAL[plural], namespace, name)
@@ -263,22 +277,9 @@ class KubeStore:
 
     def _remove(self, plural: str, old: Obj) -> Obj:
         gone = self._commit("DELETED", plural, copy.deepcopy(old))
-        for kind, lost in list(self._dependants(plural, old["metadata"]["name"])):
+        for kind, lost in list(dependants(self._objects, plural, old["metadata"]["name"])):
             self._remove(kind, lost)
         return gone
-
-    def _dependants(self, plural: str, name: str) -> Iterator[tuple[str, Obj]]:
-        """Yield what Kubernetes' garbage collectors remove after an object."""
-        if plural == "nodes":
-            pods = self._objects["pods"].values()
-            yield from (("pods", pod) for pod in pods if pod["spec"].get("nodeName") == name)
-            lease = self._objects["leases"].get(("kube-node-lease", name))
-            yield from [("leases", lease)] if lease else []
-        if plural == "namespaces":
-            for kind, kept in self._objects.items():
-                yield from (
-                    (kind, obj) for (namespace, _), obj in kept.items() if namespace == name
-                )
 
     def _commit(self, kind: str, plural: str, obj: Obj) -> Obj:
         metadata = obj["metadata"]
@@ -294,6 +295,5 @@ class KubeStore:
             self._oldest = self._changes[0].version
         change = Change(self._version, kind, plural, obj, old)
         self._changes.append(change)
-        for subscription in self._subscriptions:
-            subscription.offer(change)
+        self._subscriptions.offer(change)
         return copy.deepcopy(obj)

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import kubernetes
+
 from emulator.clock import Clock
 from emulator.guest.node_objects import NodeFacts, node_conditions, node_object
 from emulator.kube.cluster import KubeCluster
@@ -87,6 +89,17 @@ def kube_world(folder: Path) -> Iterator[KubeWorld]:
         thread.join(timeout=20)
         loop.close()
         listener.close()
+
+
+@contextlib.contextmanager
+def core_api(world: KubeWorld) -> Iterator[Any]:
+    """Open the official client's core API."""
+    load: Any = kubernetes.config.new_client_from_config
+    client = load(str(world.kubeconfig))
+    try:
+        yield kubernetes.client.CoreV1Api(client)
+    finally:
+        client.close()
 
 
 def pod(name: str = "work", **spec: Any) -> dict[str, Any]:

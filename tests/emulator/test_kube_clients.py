@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +10,7 @@ import kubernetes
 import kubernetes_asyncio
 import pytest
 
-from tests.emulator.kube_world import KubeWorld, as_text, kube_world, pod
+from tests.emulator.kube_world import KubeWorld, as_text, core_api, kube_world, pod
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +72,7 @@ def test_kubectl_applies_labels_waits_for_and_deletes_a_pod(world: KubeWorld) ->
 
 def wait_for_deletion(world: KubeWorld) -> None:
     """Return once the Pod has been asked to end: seen by a client of the same API."""
-    with api(world) as core:
+    with core_api(world) as core:
         watch: Any = kubernetes.watch.Watch()  # type: ignore[no-untyped-call]  # has no types
         for event in watch.stream(core.list_namespaced_pod, "default", timeout_seconds=20):
             if event["object"].metadata.deletion_timestamp:
@@ -119,20 +118,9 @@ def test_kubectl_without_the_token_is_refused(world: KubeWorld) -> None:
     assert "You must be logged in to the server" in done.stderr
 
 
-@contextlib.contextmanager
-def api(world: KubeWorld) -> Iterator[Any]:
-    """Open the official client's core API."""
-    load: Any = kubernetes.config.new_client_from_config
-    client = load(str(world.kubeconfig))
-    try:
-        yield kubernetes.client.CoreV1Api(client)
-    finally:
-        client.close()
-
-
 def test_the_official_client_reads_creates_patches_and_deletes(world: KubeWorld) -> None:
     world.add_node()
-    with api(world) as core:
+    with core_api(world) as core:
         [node] = core.list_node(label_selector="alibabacloud.com/nodepool-id=np1").items
         assert node.status.node_info.container_runtime_version == "containerd://1.6.20"
         core.patch_node(NODE, {"metadata": {"labels": {"a": "b"}}})
@@ -146,7 +134,7 @@ def test_the_official_client_reads_creates_patches_and_deletes(world: KubeWorld)
 
 
 def test_the_official_client_is_told_when_its_version_is_too_old(world: KubeWorld) -> None:
-    with api(world) as core:
+    with core_api(world) as core:
         version = core.list_namespaced_pod("default").metadata.resource_version
         core.create_namespaced_pod("default", pod())
         world.cluster.store.compact()
