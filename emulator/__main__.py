@@ -16,7 +16,7 @@ from pathlib import Path
 
 from emulator import fault_control
 from emulator.ack.tasks import TaskFailedError
-from emulator.faults import Faults
+from emulator.faults import Fault
 from emulator.lifetime import KINDS, Emulator, Options
 from emulator.machines.base import MachineError
 from emulator.seed import SEEDS
@@ -40,7 +40,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", choices=SEEDS, default="demo")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument(
-        "--fault", action="append", default=[], metavar="JSON", help="arm a fault from the start"
+        "--fault",
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="arm a fault before the line is printed",
     )
     parser.add_argument(
         "--reap", action="store_true", help="remove what a killed emulator left behind, and end"
@@ -57,11 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if options.reap:
         return reap(options.state)
-    faults = Faults()
     try:
         settings = Settings().changed(options.set)
-        for text in options.fault:
-            fault_control.arm_text(faults, text)
+        faults = [fault_control.read(text) for text in options.fault]
     except ValueError as exc:  # FaultError is one
         parser().error(str(exc))
     wanted = Options(options.state, options.machines, options.seed, options.port, settings)
@@ -85,15 +87,20 @@ def reap(state_dir: Path) -> int:
     return 0
 
 
-async def serve(options: Options, faults: Faults) -> int:
-    """Run until a signal; return the exit code. A signal during the start ends it in order."""
+async def serve(options: Options, faults: list[Fault]) -> int:
+    """Run until a signal; return the exit code. A signal during the start ends it in order.
+
+    :param faults: armed once the seed is up, which shall not spend them or fail by them.
+    """
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
-    emulator = Emulator(options, faults)
+    emulator = Emulator(options)
     try:
         await emulator.start(asked)
+        for fault in faults:
+            emulator.faults.add(fault)
         if not asked.is_set():
             print(json.dumps(emulator.facts), flush=True)
         waits = [asyncio.ensure_future(each.wait()) for each in (asked, emulator.ended)]

@@ -19,15 +19,15 @@ from emulator.faults.kinds import EmptyBody, ResetAfter, ResetBefore, ServerErro
 OF_ACTIONS = (Throttle, ServerError, ResetBefore, ResetAfter, Slow, EmptyBody)
 
 
-def arm(faults: Faults, description: Any) -> str:
-    """Arm the fault that a JSON object describes and return its id.
+def described(description: Any) -> Fault:
+    """Return the fault that a JSON object describes.
 
     :raises FaultError: for an unknown kind or field, a value that does not fit, or an action that
         is not emulated: such a fault could never strike.
     """
     fault = parse(description)
     check_action(fault)
-    return faults.add(fault)
+    return fault
 
 
 def check_action(fault: Fault) -> None:
@@ -40,16 +40,16 @@ def check_action(fault: Fault) -> None:
     raise FaultError(f"{fault.kind}.target: no emulated action is {asked!r}{hint}")
 
 
-def arm_text(faults: Faults, text: str) -> str:
-    """Arm a fault that is given as JSON text.
+def read(text: str) -> Fault:
+    """Return the fault that JSON text describes.
 
-    :raises FaultError: as :func:`arm`, and for text that is not JSON.
+    :raises FaultError: as :func:`described`, and for text that is not JSON.
     """
     try:
         description = json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise FaultError(f"a fault is a JSON object: {exc}") from None
-    return arm(faults, description)
+    return described(description)
 
 
 def routes(faults: Faults) -> list[Route]:
@@ -61,7 +61,7 @@ def routes(faults: Faults) -> list[Route]:
 
     async def added(request: Request) -> Response:
         try:
-            fault_id = arm_text(faults, (await request.body()).decode(errors="replace"))
+            fault_id = faults.add(read((await request.body()).decode(errors="replace")))
         except FaultError as exc:
             return JSONResponse({"message": str(exc)}, status_code=400)
         return JSONResponse({"id": fault_id}, status_code=201)

@@ -54,12 +54,12 @@ class Options:
 class Emulator:
     """One running local cloud. All methods run on one event loop."""
 
-    def __init__(self, options: Options, faults: Faults | None = None) -> None:
+    def __init__(self, options: Options) -> None:
         self.options = options
         self.facts: dict[str, Any] = {}
         self.ended = asyncio.Event()  # a server went down by itself
         self._clock = Clock()
-        self.faults = faults or Faults()
+        self.faults = Faults()
         self._undo = contextlib.AsyncExitStack()
 
     async def start(self, asked: asyncio.Event | None = None) -> None:

@@ -13,11 +13,12 @@ import pytest
 import requests
 
 from emulator.app import Handle
-from emulator.fault_control import arm
+from emulator.fault_control import described
 from emulator.faults import FaultError, Faults, Throttle
 from emulator.faults.kinds import KINDS
 from emulator.faults.reference import PAGE, page
 from tests.emulator.signer import call
+from tests.emulator.test_cli import QUICK, ready_line, started
 
 
 def route(handle: Handle, rest: str = "") -> str:
@@ -64,11 +65,9 @@ def test_all_faults_are_removed_at_once(cloud_handle: Handle) -> None:
         pytest.param(None, "the fault", id="null"),
     ],
 )
-def test_a_wrong_fault_is_explained_and_not_armed(description: Any, words: str) -> None:
-    faults = Faults()
+def test_a_wrong_fault_is_explained(description: Any, words: str) -> None:
     with pytest.raises(FaultError, match=words):
-        arm(faults, description)
-    assert faults.armed() == []
+        described(description)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000], ids=str)
@@ -87,6 +86,16 @@ def test_a_wrong_fault_on_the_command_line_ends_the_start(tmp_path: Path) -> Non
     )
     assert done.returncode == 2
     assert "slow.seconds: Field required" in done.stderr
+
+
+def test_faults_of_the_command_line_strike_calls_and_not_the_seed(tmp_path: Path) -> None:
+    faults = ({"kind": "node_error", "times": 0}, {"kind": "throttle", "target": "DescribeRegions"})
+    arguments = [f"--fault={json.dumps(fault)}" for fault in faults]
+    with started("--state", str(tmp_path), *QUICK, *arguments) as process:
+        facts = ready_line(process)
+        listed = requests.get(f"{facts['control_url']}/faults", timeout=10).json()["faults"]
+        assert [(each["id"], each["seen"]) for each in listed] == [("f-1", 0), ("f-2", 0)]
+        assert call(facts, "DescribeRegions").json()["Code"] == "Throttling.User"
 
 
 def test_every_kind_says_what_it_does_and_what_it_strikes() -> None:
@@ -113,11 +122,11 @@ def test_the_schema_of_kinds_tells_what_is_accepted(cloud_handle: Handle) -> Non
     check = jsonschema.Draft202012Validator(schema)
     for good in ({"kind": "slow", "seconds": 1}, {"kind": "stuck", "resource": "disk"}):
         assert check.is_valid(good)
-        arm(Faults(), good)
+        described(good)
     for bad in ({"kind": "slow"}, {"kind": "slow", "seconds": 0}, {"kind": "no"}):
         assert not check.is_valid(bad)
         with pytest.raises(FaultError):
-            arm(Faults(), bad)
+            described(bad)
 
 
 def test_faults_of_one_kind_count_their_own_occasions() -> None:
