@@ -68,8 +68,6 @@ class Line:
     def _stop(self, now: datetime) -> None:
         if self.spans and self.spans[-1].until is None:
             self.spans[-1].until = now
-            if not self.spans[-1].seconds(now):
-                self.spans.pop()  # two attributes of one change: nothing was between them
 
     def alive_seconds(self, now: datetime) -> float:
         return max(0.0, ((self.ended or now) - self.created).total_seconds())

@@ -258,3 +258,19 @@ async def test_the_end_of_the_cloud_is_the_end_of_no_resource(world: StillWorld)
     await world.move(1000)
     assert world.used("instance") == BOOT_S
     assert [line.ended for line in world.lines("instance")] == [None]
+
+
+async def test_a_cloud_that_ended_opens_and_ends_no_line(world: StillWorld) -> None:
+    instance_id = await world.running()
+    await world.cloud.close()
+    before = world.cloud.meter.lines()
+    del world.cloud.instances[instance_id]
+    world.run()
+    assert world.cloud.meter.lines() == before
+
+
+async def test_what_is_put_back_in_its_place_is_no_second_one(world: StillWorld) -> None:
+    instance_id = await world.running()
+    world.cloud.instances[instance_id] = world.cloud.instances[instance_id]
+    await world.move(10)
+    assert [line.used(world.cloud.now()) for line in world.lines("instance")] == [BOOT_S + 10]

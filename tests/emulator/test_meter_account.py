@@ -15,6 +15,7 @@ import requests
 from alibabacloud_ecs20140526 import models
 
 from emulator.app import Handle, running
+from emulator.metering.__main__ import main
 from emulator.metering.journal import JournalError, replay
 from emulator.metering.lines import Line, Reading
 from tests.conftest import INSTANT
@@ -103,27 +104,18 @@ def test_the_route_refuses_what_it_would_have_to_guess(
     assert "?by=KEY" in answer.json()["message"]
 
 
-def shown(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "emulator.metering", str(folder), *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.slow
-def test_a_stopped_cloud_can_be_asked_what_was_alive_at_its_end(tmp_path: Path) -> None:
+def test_a_stopped_cloud_can_be_asked_what_was_alive_at_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with running(tmp_path, settings=INSTANT, seed="empty") as first:
         ecs_client(first.facts).run_instances(order(first.facts, "first"))
     with running(tmp_path, settings=INSTANT, seed="empty") as second:
         ecs_client(second.facts).run_instances(order(second.facts, "second"))
         second.advance(HOUR_S)
         live = second.meter(RUN)
-    answer = shown(tmp_path, "--by", RUN)
-    assert (answer.returncode, answer.stderr) == (0, "")
-    found = json.loads(answer.stdout)
+    main([str(tmp_path), "--by", RUN])
+    found = json.loads(capsys.readouterr().out)
     assert [each["values"] for each in found["groups"]] == [{RUN: "second"}]
     ids = [[each["id"] for each in account["alive"]] for account in (live, found)]
     assert ids[0] == ids[1]
@@ -138,7 +130,9 @@ def test_a_killed_cloud_can_be_asked_what_it_had(tmp_path: Path) -> None:
         ecs_client(facts).run_instances(order(facts, "night"))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    (group,) = json.loads(shown(tmp_path, "--by", RUN).stdout)["groups"]
+    program = [sys.executable, "-m", "emulator.metering", str(tmp_path), "--by", RUN]
+    shown = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True)
+    (group,) = json.loads(shown.stdout)["groups"]
     assert group["totals"]["instance"]["alive"] == 1
     assert group["totals"]["disk"]["alive"] == 2
 
@@ -149,18 +143,25 @@ def test_a_killed_cloud_can_be_asked_what_it_had(tmp_path: Path) -> None:
         (None, "No such file"),
         ("", "is empty"),
         ('{"time":"2026-11-25T12:00:00+00:00","event":"open"}\n', "line 1: no event of a meter"),
+        (
+            '{"time":"2026-11-25T12:00:00+00:00","event":"rob","kind":"disk","id":"d-1",'
+            '"name":"","tags":{},"facts":{},"rate":1}\n',
+            "unknown event rob",
+        ),
         ("no\n", "line 1: not JSON"),
     ],
-    ids=["none", "empty", "without its kind", "not JSON"],
+    ids=["none", "empty", "without its kind", "unknown event", "not JSON"],
 )
 def test_without_an_account_the_program_says_why(
-    tmp_path: Path, content: str | None, says: str
+    tmp_path: Path, content: str | None, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if content is not None:
         (tmp_path / "meter.jsonl").write_text(content)
-    answer = shown(tmp_path)
-    assert (answer.returncode, answer.stdout) == (1, "")
-    assert says in answer.stderr
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path)])
+    shown = capsys.readouterr()
+    assert (ended.value.code, shown.out) == (1, "")
+    assert says in shown.err
 
 
 def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
