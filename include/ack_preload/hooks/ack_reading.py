@@ -96,9 +96,15 @@ class AckReading(CloudHook):
             private_ip_address=private, temporary_duration_minutes=minutes
         )
 
-    async def task_state(self, task_id: str) -> tuple[str, str]:
-        """Return a task's state and its error, "" when it has none; for a trigger."""
-        answer = await look(lambda: self.client.describe_task_info_async(task_id))
+    async def task_state(self, task_id: str) -> tuple[str, str] | None:
+        """Return a task's state and its error, "" when it has none; for a trigger.
+
+        ``None`` when the cloud does not show the task: reads may lag behind the call that began it.
+        """
+        try:
+            answer = await look(lambda: self.client.describe_task_info_async(task_id))
+        except NotFoundError:
+            return None
         body = plain(answer.body)
         error = body.get("error") or {}
         return str(body.get("state")), ": ".join(

@@ -117,7 +117,9 @@ async def ack_task(conn_id: str) -> AsyncIterator[Probe]:
     hook = await AckHook.aopen(conn_id)
 
     async def look(subject: Subject) -> Observation:
-        state, error = await hook.task_state(subject["task_id"])
+        if (found := await hook.task_state(subject["task_id"])) is None:
+            return Observation(ABSENT)
+        state, error = found
         return Observation(state, {"error": error} if error else {})
 
     yield look
