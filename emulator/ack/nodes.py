@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from emulator.ack.actions import action
@@ -56,12 +57,19 @@ def describe_cluster_nodes(cloud: Cloud, params: Params) -> dict[str, Any]:
         for node in pool.nodes.values()
         if matches(cloud, cluster, node, params)
     ]
+    # As they were ordered, whatever their pools: one that joins later changes no page before its
+    # own. One that goes moves those behind it up by one place. No source for ACK's own order.
+    found.sort(key=ordered)
     size, number = int(params.get("pageSize", 10)), int(params.get("pageNumber", 1))
     shown = found[(number - 1) * size : number * size]
     return {
         "nodes": [body(cloud, cluster, pool, node) for pool, node in shown],
         "page": {"page_number": number, "page_size": size, "total_count": len(found)},
     }
+
+
+def ordered(found: tuple[NodePool, PoolNode]) -> tuple[datetime, str]:
+    return found[1].created, found[1].instance_id
 
 
 def matches(cloud: Cloud, cluster: Cluster, node: PoolNode, params: Params) -> bool:
@@ -146,9 +154,8 @@ def node_status(cluster: Cluster, node: PoolNode) -> str:
 def counts(cloud: Cloud, pool: NodePool) -> dict[str, int]:
     """Return the numbers of nodes under a pool's ``status``."""
     cluster = cloud.clusters[pool.cluster_id]
-    described = list(nodes_of(cloud, cluster, pool))
-    states = [each["state"] for each in described]
-    ready = sum(each["node_status"] == "Ready" for each in described)
+    states = [state(cloud, cluster, node) for node in pool.nodes.values()]
+    ready = sum(node_status(cluster, node) == "Ready" for node in pool.nodes.values())
     return {
         "total_nodes": len(states),
         "healthy_nodes": ready,

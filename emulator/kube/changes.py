@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
 
+from emulator.kube.errors import kept_version
 from emulator.kube.resources import BY_PLURAL, Obj, key_of
 from emulator.kube.selectors import Selection
 
@@ -36,21 +38,51 @@ class Change:
         return "DELETED" if before else None
 
 
-def as_of(version: int, plural: str, now: Kept, changes: Sequence[Change]) -> Kept:
-    """Return one kind's objects as they were, by taking back the changes of it since."""
-    then = dict(now)
-    for change in reversed(changes):
-        if change.version <= version:
-            break
-        if change.plural != plural:
-            continue
-        metadata = change.obj["metadata"]
-        key = key_of(BY_PLURAL[plural], metadata.get("namespace"), metadata["name"])
-        if change.old is not None:
-            then[key] = change.old
-        else:
-            then.pop(key, None)
-    return then
+class History:
+    """The newest changes, of each kind as many: the leases of thousands of nodes push out no Pod's.
+
+    :param length: how many are kept of a kind.
+    :param first: the version before all changes.
+    """
+
+    def __init__(self, length: int, first: int) -> None:
+        self._changes = {plural: deque[Change](maxlen=length) for plural in BY_PLURAL}
+        self._oldest = dict.fromkeys(BY_PLURAL, first)  # from here on all changes are known
+
+    def add(self, change: Change) -> None:
+        kept = self._changes[change.plural]
+        if len(kept) == kept.maxlen:
+            self._oldest[change.plural] = kept[0].version
+        kept.append(change)
+
+    def forget(self, version: int) -> None:
+        """Forget all changes up to the newest version."""
+        for plural, kept in self._changes.items():
+            kept.clear()
+            self._oldest[plural] = version
+
+    def since(self, version: int, plural: str, newest: int) -> list[Change]:
+        """Return a kind's changes after a version.
+
+        :raises KubeError: 410 for a version that is no longer kept, 504 for one that is to come.
+        """
+        kept_version(version, self._oldest[plural], newest)
+        return [change for change in self._changes[plural] if change.version > version]
+
+    def as_of(self, version: int, plural: str, now: Kept, newest: int) -> Kept:
+        """Return one kind's objects as they were, by taking back the changes of it since.
+
+        :raises KubeError: as ``since``.
+        """
+        then = dict(now)
+        for change in reversed(self.since(version, plural, newest)):
+            metadata = change.obj["metadata"]
+            key = key_of(BY_PLURAL[plural], metadata.get("namespace"), metadata["name"])
+            if change.old is not None:
+                then[key] = change.old
+            else:
+                then.pop(key, None)
+        return then
 
 
 class Subscription:

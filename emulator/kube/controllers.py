@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from emulator.guest.objects import event_object, node_reference, read_time, time_text
-from emulator.kube.errors import KubeError
 from emulator.kube.resources import Obj
 from emulator.kube.selectors import Selection
 from emulator.kube.store import KubeStore
@@ -49,26 +49,14 @@ class NodeMonitor:
 
     def look(self, now_s: float) -> None:
         """Mark each node unknown whose signs of life are older than the grace."""
-        for node in self._store.list("nodes"):
-            name = node["metadata"]["name"]
-            sign = self._sign_of_life(node)
+        renewed = dict(self._store.read_all("leases", renewal))
+        for name, beat in self._store.read_all("nodes", heartbeat):
+            sign = f"{beat} {renewed.get(name)}"
             known, since = self._seen.get(name, ("", now_s))
             if sign != known:
                 self._seen[name] = (sign, now_s)
             elif now_s - since > self._grace_s:
-                self._mark_unknown(node)
-
-    def _sign_of_life(self, node: Obj) -> str:
-        """Return what changes while an agent lives: its lease and its own condition."""
-        beats = [
-            condition.get("lastHeartbeatTime") or ""
-            for condition in node["status"].get("conditions") or []
-        ]
-        try:
-            lease = self._store.get("leases", LEASE_NAMESPACE, node["metadata"]["name"])
-        except KubeError:
-            return max(beats, default="")
-        return f"{max(beats, default='')} {lease.get('spec', {}).get('renewTime')}"
+                self._mark_unknown(self._store.get("nodes", None, name))
 
     def _mark_unknown(self, node: Obj) -> None:
         now = time_text(self._store.clock.now())
@@ -108,6 +96,27 @@ class NodeMonitor:
         self._store.create("events", event)
 
 
+def heartbeat(node: Obj) -> tuple[str, str]:
+    """Return a node's name and what its agent's conditions say of when it was alive."""
+    conditions = node["status"].get("conditions") or []
+    beats = [condition.get("lastHeartbeatTime") or "" for condition in conditions]
+    return node["metadata"]["name"], max(beats, default="")
+
+
+def renewal(lease: Obj) -> tuple[str, Any]:
+    """Return the node of a lease and when its agent renewed it."""
+    metadata = lease["metadata"]
+    is_nodes = metadata["namespace"] == LEASE_NAMESPACE
+    return metadata["name"] if is_nodes else "", lease.get("spec", {}).get("renewTime")
+
+
+def last_seen(event: Obj) -> tuple[str, str, str]:
+    """Return an event's namespace, name and time."""
+    metadata = event["metadata"]
+    seen = event.get("lastTimestamp") or metadata["creationTimestamp"]
+    return metadata["namespace"], metadata["name"], seen
+
+
 class EventExpiry:
     """Removes events an hour after they were last seen, as the API server's storage does."""
 
@@ -121,7 +130,6 @@ class EventExpiry:
 
     def sweep(self) -> None:
         oldest = self._store.clock.now() - EVENT_LIFE
-        for event in self._store.list("events"):
-            metadata = event["metadata"]
-            if read_time(event.get("lastTimestamp") or metadata["creationTimestamp"]) < oldest:
-                self._store.delete("events", metadata["namespace"], metadata["name"])
+        for namespace, name, seen in self._store.read_all("events", last_seen):
+            if read_time(seen) < oldest:
+                self._store.delete("events", namespace, name)

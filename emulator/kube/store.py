@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from emulator.clock import Clock
 from emulator.guest.objects import read_time, time_text
 from emulator.kube.admission import prepare_new, prepare_update
-from emulator.kube.changes import Change, Subscription, Subscriptions, as_of
+from emulator.kube.changes import Change, History, Subscription, Subscriptions
 from emulator.kube.dependants import dependants
-from emulator.kube.errors import already_exists, conflict, kept_version, not_found
+from emulator.kube.errors import already_exists, conflict, not_found
 from emulator.kube.patches import patched
 from emulator.kube.resources import BY_PLURAL, Obj, key_of
 from emulator.kube.selectors import Selection, selection
@@ -32,17 +31,17 @@ Objects = list[Obj]  # inside the class, ``list`` is the verb
 class KubeStore:
     """One cluster's objects by kind, namespace and name.
 
-    :param history: how many changes a watch can go back; older versions are ``410 Gone``.
+    :param history: how many changes of its kind a watch can go back; before that is ``410 Gone``.
     """
 
     def __init__(self, clock: Clock, *, history: int = 4096) -> None:
         self.clock = clock
         self._lock = threading.RLock()
         self._objects: dict[str, dict[tuple[str, str], Obj]] = {name: {} for name in BY_PLURAL}
-        self._changes: deque[Change] = deque(maxlen=history)
         self._subscriptions = Subscriptions(self._lock)
         # Not from one: a client that kept a version of an earlier life is told 410, not silence.
-        self._version = self._oldest = int(clock.now().timestamp())  # watches start here or later
+        self._version = int(clock.now().timestamp())
+        self._history = History(history, self._version)
         for name in FIRST_NAMESPACES:
             self.create("namespaces", {"metadata": {"name": name}})
 
@@ -82,6 +81,11 @@ class KubeStore:
         with self._lock:
             return reader(self._find(plural, namespace, name))
 
+    def read_all(self, plural: str, reader: Callable[[Obj], T]) -> Iterable[T]:
+        """Return what ``reader`` finds in each object of a kind, as ``read``."""
+        with self._lock:
+            return [reader(obj) for obj in self._objects[plural].values()]
+
     def list(
         self, plural: str, namespace: str | None = None, *, labels: str = "", fields: str = ""
     ) -> Objects:
@@ -98,8 +102,7 @@ class KubeStore:
         with self._lock:
             kept, version = self._objects[plural], self._version
             if at is not None:
-                version = kept_version(at, self._oldest, self._version)
-                kept = as_of(version, plural, kept, self._changes)
+                kept, version = self._history.as_of(at, plural, kept, version), at
             found = [kept[key] for key in sorted(kept) if wanted.matches(kept[key])]
             return copy.deepcopy(found), version
 
@@ -201,18 +204,15 @@ class KubeStore:
         :raises KubeError: 410 for a version whose changes are no longer kept.
         """
         with self._lock:
-            if since is not None:
-                kept_version(since, self._oldest, self._version)
+            missed = [] if since is None else self._history.since(since, plural, self._version)
             subscription = Subscription(plural, wanted, self._subscriptions)
             if since is None:
                 there = self.select(plural, wanted)[0]
                 for obj in there:
                     subscription.put("ADDED", obj)
                 subscription.initial = len(there)
-            else:
-                for change in self._changes:
-                    if change.version > since:
-                        subscription.offer(change)
+            for change in missed:
+                subscription.offer(change)
             subscription.bookmark = self._version
             self._subscriptions.add(subscription)
             return subscription
@@ -225,8 +225,7 @@ class KubeStore:
     def compact(self) -> None:
         """Forget all changes so far, as etcd does after minutes: older watches get 410."""
         with self._lock:
-            self._changes.clear()
-            self._oldest = self._version
+            self._history.forget(self._version)
 
     def close(self) -> None:
         """End every watch, so that a server can stop without waiting for its clients."""
@@ -291,9 +290,7 @@ class KubeStore:
             del self._objects[plural][key]
         else:
             self._objects[plural][key] = obj
-        if len(self._changes) == self._changes.maxlen:
-            self._oldest = self._changes[0].version
         change = Change(self._version, kind, plural, obj, old)
-        self._changes.append(change)
+        self._history.add(change)
         self._subscriptions.offer(change)
         return copy.deepcopy(obj)
