@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import compileall
+import resource
 import shlex
 import shutil
 import socket
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from emulator.settings import Settings
 
 RUNTIME_VERSION = "1.6.20"
+OPEN_FILES = 8192  # macOS allows 10240 at most
 TOOLS = Path(tools_main.__file__).parent
 
 
@@ -83,6 +85,7 @@ class PaperMachines:
         for name in ("disks", "snapshots", "machines"):
             (self._folder / name).mkdir(parents=True)
         write_tools(self._ground.tools)
+        allow_open_files()
         self._network.open()
         self.gateway_ip = self._network.gateway_ip
         self.registry = self._content.open()
@@ -176,6 +179,14 @@ def _existing(folder: Path, what: str) -> Path:
     if not folder.is_dir():
         raise MachineError(f"{what} does not exist")
     return folder
+
+
+def allow_open_files() -> None:
+    """Ask the system for as many open files as it gives: each machine listens on a port."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def write_tools(folder: Path) -> None:

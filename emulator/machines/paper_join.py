@@ -95,16 +95,16 @@ class Joining:
         if catalogued is None:
             raise MachineError(f"{reference}: not found in the registry")
         await self.clock.sleep(self.settings.paper_image_s)
-        self._ask_registry(Name.parse(reference), catalogued)
-        ImageStore.of(self.root).add(reference, catalogued)
+        store = ImageStore.of(self.root)
+        self._ask_registry(store, Name.parse(reference), catalogued)
+        store.add(reference, catalogued)
         return PulledImage(reference, int(catalogued["size"]), self.settings.paper_image_s)
 
-    def _ask_registry(self, name: Name, catalogued: dict[str, Any]) -> None:
+    def _ask_registry(self, store: ImageStore, name: Name, catalogued: dict[str, Any]) -> None:
         """Fetch an image where a fault may stand in the way; else nothing is fetched here.
 
         :raises MachineError: in containerd's words.
         """
-        store = ImageStore.of(self.root)
         host, _, repository = name.repository.partition("/")
         try:
             if self.faults.may_strike(REGISTRY_FAULTS, repository):

@@ -87,21 +87,27 @@ class PaperMachine:
 
     async def stop(self, *, force: bool = False) -> None:
         """Both kinds look the same on paper: processes end, disks are unmounted."""
-        await cancelled(self._joining)
-        self._joining = None
-        self._ground.faults.unwatch(self._fill_disks)
-        await self.ssh.close()
+        await self._end()
         if self.root.path.exists():
-            await asyncio.to_thread(paper_processes.end_all, self.root.path, self.shell.sessions)
-            await self.ssh.finished()
             self.root.unmount_all()
             for name in ("run", "tmp"):
                 shutil.rmtree(self.root.path / name, ignore_errors=True)
 
     async def destroy(self) -> None:
-        await self.stop(force=True)
+        await self._end()
+        self.root.forget_mounts()
         await asyncio.to_thread(shutil.rmtree, self.root.folder, ignore_errors=True)
         self._gone(self.spec.machine_id)
+
+    async def _end(self) -> None:
+        """End all that runs on the machine. Looking for processes is slow: not where none were."""
+        await cancelled(self._joining)
+        self._joining = None
+        self._ground.faults.unwatch(self._fill_disks)
+        await self.ssh.close()
+        if self.shell.is_used and self.root.path.exists():
+            await asyncio.to_thread(paper_processes.end_all, self.root.path, self.shell.sessions)
+            await self.ssh.finished()
 
     def _fill_disks(self) -> None:
         """Tell the tools which data disks are full, at the start and whenever faults change."""

@@ -34,6 +34,7 @@ class Shell:
     tools: Path
     writable: tuple[Path, ...]
     sessions: set[int] = field(default_factory=set)
+    is_used: bool = False  # a process may run, or be about to
 
     def environment(self) -> dict[str, str]:
         return {
@@ -47,6 +48,7 @@ class Shell:
 
     async def run(self, command: str) -> asyncio.subprocess.Process:
         """Start a command line; the caller feeds and reads its streams."""
+        self.is_used = True
         confine = [sys.executable, "-I", "-S", sandbox.__file__, *map(str, self.writable), "--"]
         process = await asyncio.create_subprocess_exec(
             *confine,

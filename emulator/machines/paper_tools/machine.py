@@ -125,6 +125,10 @@ class PaperRoot:
         for entry in reversed(self.mounts()):
             self.unmount(entry)
 
+    def forget_mounts(self) -> None:
+        """Unmount all of a machine that is about to be removed with its mount points."""
+        (self.folder / "mounts.json").unlink(missing_ok=True)
+
     # -- services
 
     def is_active(self, unit: str) -> bool:
