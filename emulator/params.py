@@ -25,6 +25,7 @@ MAX_DEPTH = 16  # as many dots in a name; the API's deepest has four
 class Rule:
     """What one parameter may be, beyond its type.
 
+    :param may_be_empty: empty text in a query is a value; for others it is as if not given.
     :param code: the API's own error code for a bad value, where it has one, as ``status``.
     :param not_here: values that the API has and this emulator has not.
     :param low: smallest number, or fewest elements or characters.
@@ -32,6 +33,7 @@ class Rule:
     """
 
     required: bool = False
+    may_be_empty: bool = False
     one_of: tuple[Any, ...] = ()
     not_here: tuple[Any, ...] = ()
     low: float | None = None
@@ -121,12 +123,16 @@ class Call:
             if name not in fields:
                 raise invalid(where, "the API has no such parameter")
             if not self.emulates(indexless(where)):
-                if value in (None, [], {}):  # the SDK sends [] for lists that were never set
+                if unset(fields[name], value):
                     continue
                 raise unsupported(f"parameter {where}")
-            if value is not None and (path or value != ""):  # an empty parameter is none
+            if value is not None and not (text and self._is_none(where, value)):
                 read[name] = self._value(fields[name], value, where, text)
         return read
+
+    def _is_none(self, path: str, value: Any) -> bool:
+        """Tell whether a query's parameter counts as not given, as most empty ones do."""
+        return value == "" and not self.rules.get(indexless(path), ANY).may_be_empty
 
     def _list(self, field: Any, value: Any, path: str, text: bool) -> list[Any]:
         if not isinstance(value, list):
@@ -135,6 +141,13 @@ class Call:
             self._value(field, element, f"{path}.{number}", text)
             for number, element in enumerate(value, start=1)
         ]
+
+
+def unset(field: Any, value: Any) -> bool:
+    """Tell whether a value says nothing: the SDK sends ``[]`` for lists that were never set."""
+    empty: Any = [] if isinstance(field, list) else {}
+    may_be_empty = isinstance(field, list | Mapping) or field == "map"
+    return value is None or (may_be_empty and value == empty)
 
 
 def indexless(path: str) -> str:
@@ -165,7 +178,7 @@ def found(value: Any, parts: list[str], path: str) -> Iterator[tuple[str, Any]]:
 
 
 def check(name: str, value: Any, rule: Rule) -> None:
-    if value in (None, "", [], {}):
+    if value in (None, [], {}) or (value == "" and rule.required):
         if rule.required:
             raise missing(name)
         return

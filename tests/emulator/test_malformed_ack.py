@@ -54,6 +54,8 @@ def pool(**group: Any) -> bytes:
         pytest.param(pool(data_disks=[["x"]]), INVALID, id="a list for a disk"),
         pytest.param(pool(data_disks=[{"size": "40"}]), INVALID, id="a disk's size as text"),
         pytest.param(pool(data_disks=[{"size": 40}]), MISSING, id="a disk without category"),
+        pytest.param(pool(login_password={}), ABSENT, id="an empty object for text, not here"),
+        pytest.param(pool(platform=[]), ABSENT, id="an empty list for text, not here"),
         pytest.param(pool(login_password="x"), ABSENT, id="what is not emulated"),
         pytest.param(pool(instance_charge_type="PrePaid"), ABSENT, id="a value not here"),
         pytest.param(pool(instance_charge_type="Free"), INVALID, id="a value that is none"),
