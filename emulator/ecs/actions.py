@@ -35,7 +35,10 @@ TAGS: Rules = {
         code="InvalidTagKey.Malformed",
     ),
     "Tag.Value": Rule(
-        high=128, pattern=r"(?!acs:)((?!https?://).)*", code="InvalidTagValue.Malformed"
+        may_be_empty=True,
+        high=128,
+        pattern=r"(?!acs:)((?!https?://).)*",
+        code="InvalidTagValue.Malformed",
     ),
 }
 NUMBERED_PAGES: Rules = {"PageNumber": Rule(low=1), "PageSize": Rule(low=1, high=100)}

@@ -18,7 +18,7 @@ from tests.emulator.sdk_fields import paths, request_fields
 NOT_TEXT_OF: dict[Any, tuple[str, ...]] = {
     int: ("x", "1.0", "1e3", "0x10", " 1", "+1", "1_0", "٣", "1" * 400, "true", "NaN"),
     bool: ("yes", "1", "on", "t", "truee", "[]", " true"),
-    float: ("x", "nan", "inf", "1e3", "1,5", "", "--1"),
+    float: ("x", "nan", "inf", "1e3", "1,5", "--1"),
 }
 NOT_JSON_OF: dict[Any, tuple[Any, ...]] = {
     int: ("1", 1.5, True, [1], {"a": 1}),
@@ -101,6 +101,13 @@ def known(draft: Draft) -> dict[str, Any]:
     return request_fields(draft.wire.version, draft.wire.action)
 
 
+def empty_leaves(draft: Draft) -> Iterator[Mutation]:
+    """Return the call with each of its leaves empty: refused or not, but always answered."""
+    for path, _kind in paths(known(draft)):
+        name = ".".join(path)
+        yield Mutation(f"empty {name}", draft.changed(name, ""), ())
+
+
 def unknown(draft: Draft) -> Iterator[Mutation]:
     fields = known(draft)
     names = ["Nonsense", "nonsense.1", "x", *(f"{name}x" for name in fields)]
@@ -143,8 +150,9 @@ def out_of_range(draft: Draft) -> Iterator[Mutation]:
 
 def bad_values(draft: Draft) -> Iterator[Mutation]:
     for name, good in ENUMS.get(draft.wire.action, {}).items():
-        for value in (f"{good}x", good.swapcase() * 2, f" {good}", "None", "*"):
-            yield Mutation(f"{name} = {value!r}", draft.changed(name, value), (INVALID,))
+        empty = () if draft.body is None else ("",)  # in a query it is as if not given
+        for value in (f"{good}x", good.swapcase() * 2, f" {good}", "None", "*", *empty):
+            yield Mutation(f"{name} = {value!r}", draft.changed(name, value), (INVALID, MISSING))
 
 
 def too_long(draft: Draft) -> Iterator[Mutation]:

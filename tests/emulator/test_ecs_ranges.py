@@ -109,6 +109,32 @@ async def test_run_instances_refuses_just_beyond(world: World, params: Any, refu
     assert not world.cloud.instances
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Description",
+        "DataDisk__1__Category",
+        "DataDisk__1__DeleteWithInstance",
+        "DataDisk__1__Encrypted",
+        "SystemDisk__Category",
+        "SystemDisk__Size",
+        "Tag__1__Value",
+    ],
+)
+async def test_an_empty_parameter_is_as_if_not_given(world: World, name: str) -> None:
+    instance_id = await world.running(**{"Tag__1__Key": "k", name: ""})
+    disk = world.data_disk(instance_id)
+    assert (disk["Category"], disk["Encrypted"]) == ("cloud_essd", False)
+    assert disk["DeleteWithInstance"] is True
+    assert world.cloud.instances[instance_id].tags == {"k": ""}
+
+
+@pytest.mark.parametrize("name", ["DataDisk__1__Size", "Tag__1__Key"])
+async def test_an_empty_parameter_that_is_required_is_missing(world: World, name: str) -> None:
+    with refused("MissingParameter", 400):
+        world.run(**{"Tag__1__Value": "x", name: ""})
+
+
 @pytest.mark.parametrize("size", ["0", "2049", "19"])
 async def test_a_system_disk_has_its_size(world: World, size: str) -> None:
     with refused(SYSTEM):

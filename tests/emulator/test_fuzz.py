@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from emulator import ack, ecs
 from emulator.params import leaves
 from tests.emulator.fuzz_line import ACK, ECS, Line, Wire, fuzz_line
-from tests.emulator.fuzz_mutations import Draft, mutations
+from tests.emulator.fuzz_mutations import Draft, empty_leaves, mutations
 from tests.emulator.fuzz_valid_ack import MAKERS  # with those of ECS
 
 pytestmark = pytest.mark.slow
@@ -92,6 +92,15 @@ def test_no_malformed_call_is_accepted(line: Line, action: str) -> None:
 
     check()
     assert refused >= MALFORMED
+    line.run(line.world.settle())
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_empty_leaf_is_answered_or_refused(line: Line, action: str) -> None:
+    valid = line.run(MAKERS[action](line.world))
+    for mutation in empty_leaves(Draft(valid, {})):
+        answer = line.send(mutation.wire)  # which refuses any HTTP 5xx
+        assert answer.status == 200 or answer.code, mutation.what
     line.run(line.world.settle())
 
 
