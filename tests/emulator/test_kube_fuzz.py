@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 from functools import partial
 from typing import Any
 
+import httpx
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emulator.clock import Clock
+from emulator.kube.api import kube_app
+from emulator.kube.authorization import ADMIN
 from emulator.kube.errors import KubeError
 from emulator.kube.patches import PATCH_TYPES
 from emulator.kube.scheduler import Scheduler
@@ -137,3 +143,84 @@ def test_any_patch_is_applied_or_refused(patch: Any, media_type: str) -> None:
 
 def _check(kind: str, obj: dict[str, Any]) -> None:
     prune(kind, obj)
+
+
+PATHS = st.sampled_from(
+    [
+        "/api/v1/pods",
+        "/api/v1/namespaces/default/pods",
+        "/api/v1/namespaces/default/pods/a",
+        "/api/v1/namespaces/default/pods/a/status",
+        "/api/v1/namespaces/default/pods/a/binding",
+        "/api/v1/namespaces",
+        "/api/v1/nodes/a",
+        "/apis/coordination.k8s.io/v1/leases",
+        "/apis//v1",
+        "/api/v1/namespaces//pods",
+    ]
+)
+TEXT = st.text(max_size=12) | st.sampled_from(
+    ["0", "1", "-1", "²", "9" * 5000, "true", "a=b", "a in (b", "!", "a!=b,", "WzEsIiIsImEiXQ=="]
+)
+QUERY = st.dictionaries(
+    st.sampled_from(
+        [
+            "limit",
+            "continue",
+            "resourceVersion",
+            "resourceVersionMatch",
+            "labelSelector",
+            "fieldSelector",
+            "fieldValidation",
+            "gracePeriodSeconds",
+            "dryRun",
+            "includeObject",
+            "propagationPolicy",
+        ]
+    ),
+    TEXT,
+    max_size=3,
+)
+BODY = ANY.map(lambda value: json.dumps(value).encode()) | POD.map(
+    lambda value: json.dumps(value).encode()
+)
+MEDIA = st.sampled_from(["", "application/json", "application/yaml", *PATCH_TYPES])
+ACCEPT = st.sampled_from(["", "*/*", "application/json;as=Table;v=v1;g=meta.k8s.io", ";;,=,"])
+
+
+@pytest.mark.slow
+def test_any_request_is_answered_with_json_and_never_with_a_500() -> None:
+    store = KubeStore(Clock())
+    store.create("nodes", {"metadata": {"name": "a"}})
+    store.create("pods", {"metadata": {"name": "a"}, "spec": {"containers": [CONTAINER_A]}})
+    app = kube_app(store, {"token": ADMIN})
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    token = {"Authorization": "Bearer token"}
+    client = httpx.AsyncClient(transport=transport, base_url="https://kube.test", headers=token)
+    loop = asyncio.new_event_loop()
+
+    @settings(max_examples=400, deadline=None, derandomize=True)
+    @given(
+        method=st.sampled_from(["GET", "GET", "POST", "PUT", "PATCH", "DELETE"]),
+        path=PATHS,
+        query=QUERY,
+        body=BODY | st.binary(max_size=20),
+        media=MEDIA,
+        accept=ACCEPT,
+    )
+    def check(**sent: Any) -> None:
+        reply = loop.run_until_complete(
+            client.request(
+                sent["method"],
+                sent["path"],
+                params=sent["query"],
+                content=b"" if sent["method"] == "GET" else sent["body"],
+                headers={"Content-Type": sent["media"], "Accept": sent["accept"]},
+            )
+        )
+        assert reply.status_code != 500, f"{sent}: {reply.text}"
+        assert reply.json()["kind"]
+
+    check()
+    loop.run_until_complete(client.aclose())
+    loop.close()
