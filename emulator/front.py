@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -29,6 +31,7 @@ from emulator.signing import SignedRequest, Verifier
 
 log = logging.getLogger(__name__)
 MAX_BODY = 4 * 2**20  # far above a node pool's description, the largest there is
+ACTIONS: dict[str, Collection[str]] = {ecs.VERSION: ecs.ACTIONS, ack.VERSION: ack.ACTIONS}
 INTERNAL = ApiError(
     500, "InternalError", "The request processing has failed due to some unknown error."
 )
@@ -43,9 +46,16 @@ class Incoming:
     version: str
     request_id: str = field(default_factory=request_id)
 
+    @property
+    def is_known(self) -> bool:
+        """Tell whether the action is one that is emulated."""
+        return self.action in ACTIONS.get(self.version, ())
+
     def token(self) -> str:
-        """Return the ClientToken of the query, if it has one."""
-        return dict(parse_qsl(self.signed.query)).get("ClientToken", "")
+        """Return the ClientToken of a call that was not refused: only ECS takes one."""
+        if self.version != ecs.VERSION:
+            return ""
+        return rpc_params(self.signed).get("ClientToken", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ class Outcome:
     status: int
     code: str
     body: dict[str, Any]
+    had_effect: bool = False
 
 
 class Front:
@@ -78,7 +89,7 @@ class Front:
         outcome = self._outcome(incoming, trouble)
         self._log(incoming, outcome, trouble)
         if trouble.delay_s:
-            with self._cloud.tokens.in_flight(incoming.action, incoming.token()):
+            with self._in_flight(incoming, outcome):
                 await self._connections.hold_back(trouble.delay_s)
         if trouble.is_cut:
             await self._connections.cut(request.scope)
@@ -90,24 +101,53 @@ class Front:
             headers={"x-acs-request-id": incoming.request_id, **trouble.headers},
         )
 
+    def _in_flight(self, incoming: Incoming, outcome: Outcome) -> AbstractContextManager[None]:
+        """Let the token of a call count as unanswered, if this is the call that it was used for.
+
+        One that was refused leaves the token as it was.
+        """
+        if not outcome.had_effect:
+            return nullcontext()
+        return self._cloud.tokens.in_flight(incoming.action, incoming.token())
+
     def _outcome(self, incoming: Incoming, trouble: Trouble) -> Outcome:
         """Make the call, unless a fault is before it; return what its client is to be told."""
-        faults = self._cloud.faults
         try:
             self._verify(incoming.signed)
-            if not trouble.before(faults, incoming.action):
-                body = self._perform(incoming)
-                trouble.after(faults, incoming.action)
-            if trouble.refusal is not None:
-                raise trouble.refusal
+            if incoming.is_known:
+                return self._troubled(incoming, trouble)
+            return self._made(incoming)
         except ApiError as error:
-            return Outcome(error.status, error.code, self._refusal(incoming, error))
+            return self._refused(incoming, error)
         except Exception:
             log.exception("%s %s", incoming.action, incoming.request_id)
-            return Outcome(INTERNAL.status, INTERNAL.code, self._refusal(incoming, INTERNAL))
-        if trouble.is_cut and not trouble.had_effect:
-            return Outcome(0, "", {})
-        return Outcome(200, "", body)
+            return self._refused(incoming, INTERNAL)
+
+    def _troubled(self, incoming: Incoming, trouble: Trouble) -> Outcome:
+        """Make a call of a known action with what goes wrong before and after it."""
+        faults, action = self._cloud.faults, incoming.action
+        outcome = Outcome(0, "", {})
+        trouble.late(faults, action)
+        if not trouble.before(faults, action):
+            try:
+                outcome = self._made(incoming)
+            except ApiError as error:
+                outcome = self._refused(incoming, error)
+            trouble.after(faults, action)
+        if trouble.refusal is not None:
+            refused = self._refused(incoming, trouble.refusal)
+            return replace(refused, had_effect=outcome.had_effect)
+        return outcome
+
+    def _made(self, incoming: Incoming) -> Outcome:
+        """Make the call.
+
+        :raises ApiError: when it is refused.
+        """
+        return Outcome(200, "", self._perform(incoming), had_effect=True)
+
+    def _refused(self, incoming: Incoming, error: ApiError) -> Outcome:
+        return Outcome(error.status, error.code, self._refusal(incoming, error))
 
     async def _read(self, request: Request) -> Incoming:
         headers: dict[str, str] = {}
@@ -154,7 +194,7 @@ class Front:
 
     def _log(self, incoming: Incoming, outcome: Outcome, trouble: Trouble) -> None:
         signed = incoming.signed
-        struck = trouble.named(self._cloud.faults)
+        struck = trouble.named()
         self._requests.write(
             {
                 "time": f"{self._cloud.now():%Y-%m-%dT%H:%M:%S.%fZ}",

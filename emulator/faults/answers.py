@@ -1,6 +1,8 @@
 """What goes wrong with the answer to one call, before or after its effect.
 
-Used by the front once a call's signature is good: who cannot sign meets no fault.
+Used by the front once a call's signature is good and its action is known: who cannot sign meets no
+fault. There are three phases: before the effect, after it, and how late the answer comes. In each
+of them one fault strikes at most.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from emulator.errors import ApiError
-from emulator.faults.engine import Faults
+from emulator.faults.engine import Armed, Faults
 from emulator.faults.kinds import (
     EmptyBody,
     Fault,
@@ -30,49 +32,64 @@ OWN_FAILURES = {
 class Trouble:
     """The faults that strike one call, and what they ask of the front."""
 
-    struck: list[Fault] = field(default_factory=list)
+    struck: list[Armed] = field(default_factory=list)
     refusal: ApiError | None = None  # sent instead of what the call gave
     headers: dict[str, str] = field(default_factory=dict)
-    had_effect: bool = False
     is_cut: bool = False
     is_empty: bool = False
     delay_s: float = 0.0  # real seconds
 
-    def named(self, faults: Faults) -> list[dict[str, str]]:
+    def named(self) -> list[dict[str, str]]:
         """Return id and kind of each, for the log of requests."""
-        return [{"id": faults.id_of(each), "kind": each.kind} for each in self.struck]
+        return [{"id": each.fault_id, "kind": each.fault.kind} for each in self.struck]
+
+    def late(self, faults: Faults, action: str) -> None:
+        """Meet what delays the answer, whatever the answer is and whatever else strikes."""
+        if (struck := faults.strike_any(is_late, action)) is not None:
+            self._meet(struck)
 
     def before(self, faults: Faults, action: str) -> bool:
         """Meet what keeps the call from having any effect; tell whether something does."""
-        if throttle := faults.strike(Throttle, action):
-            self.struck.append(throttle)
-            self.refusal = ApiError(
-                throttle.status, throttle.code, "Request was denied due to user flow control."
-            )
-            if throttle.retry_after_s is not None:
-                self.headers["x-acs-retry-after"] = str(throttle.retry_after_s)
-        elif error := faults.strike(ServerError, action, where=lambda fault: not fault.after):
-            self._fail(error)
-        elif reset := faults.strike(ResetBefore, action):
-            self.struck.append(reset)
-            self.is_cut = True
-        return bool(self.struck)
+        if (struck := faults.strike_any(is_before, action)) is None:
+            return False
+        self._meet(struck)
+        return True
 
     def after(self, faults: Faults, action: str) -> None:
-        """Meet what keeps the answer from its client; the effect has taken place."""
-        self.had_effect = True
-        if slow := faults.strike(Slow, action):
-            self.struck.append(slow)
-            self.delay_s = slow.seconds
-        if error := faults.strike(ServerError, action, where=lambda fault: fault.after):
-            self._fail(error)
-        elif reset := faults.strike(ResetAfter, action):
-            self.struck.append(reset)
-            self.is_cut = True
-        elif empty := faults.strike(EmptyBody, action):
-            self.struck.append(empty)
-            self.is_empty = True
+        """Meet what keeps the answer from its client: the effect took place or was refused."""
+        if (struck := faults.strike_any(is_after, action)) is not None:
+            self._meet(struck)
 
-    def _fail(self, error: ServerError) -> None:
-        self.struck.append(error)
-        self.refusal = ApiError(error.status, *OWN_FAILURES[error.status])
+    def _meet(self, struck: Armed) -> None:
+        self.struck.append(struck)
+        match struck.fault:
+            case Throttle() as throttle:
+                self.refusal = ApiError(
+                    throttle.status, throttle.code, "Request was denied due to user flow control."
+                )
+                if throttle.retry_after_s is not None:
+                    self.headers["x-acs-retry-after"] = str(throttle.retry_after_s)
+            case ServerError() as error:
+                self.refusal = ApiError(error.status, *OWN_FAILURES[error.status])
+            case ResetBefore() | ResetAfter():
+                self.is_cut = True
+            case EmptyBody():
+                self.is_empty = True
+            case Slow() as slow:
+                self.delay_s = slow.seconds
+
+
+def is_before(fault: Fault) -> bool:
+    if isinstance(fault, ServerError):
+        return not fault.after
+    return isinstance(fault, Throttle | ResetBefore)
+
+
+def is_after(fault: Fault) -> bool:
+    if isinstance(fault, ServerError):
+        return fault.after
+    return isinstance(fault, ResetAfter | EmptyBody)
+
+
+def is_late(fault: Fault) -> bool:
+    return isinstance(fault, Slow)

@@ -146,17 +146,28 @@ class Faults:
         :param names: by which the fault's target may name the subject: id, name, type.
         :param where: what else the fault must be for this to be an occasion of it.
         """
+
+        def fits(fault: Fault) -> bool:
+            return isinstance(fault, kind) and (where is None or where(fault))
+
+        struck = self.strike_any(fits, *names)
+        return struck.fault if struck is not None and isinstance(struck.fault, kind) else None
+
+    def strike_any(self, fits: Callable[[Fault], bool], *names: str) -> Armed | None:
+        """Count an occasion that is one for several kinds, and return what strikes at it.
+
+        The first armed that is due strikes. Those armed after it do not count the occasion.
+
+        :param fits: whether this is an occasion of a fault.
+        """
         with self._lock:
             for armed in self._armed.values():
-                if (fault := _struck(armed, kind, names, where)) is not None:
-                    return fault
+                if not armed.is_spent and fits(armed.fault) and _names(armed.fault, names):
+                    armed.seen += 1
+                    if armed.seen >= armed.fault.nth:
+                        armed.struck += 1
+                        return armed
         return None
-
-    def id_of(self, fault: Fault) -> str:
-        """Return the id of a fault that was armed, or nothing when it was removed since."""
-        with self._lock:
-            ids = [armed.fault_id for armed in self._armed.values() if armed.fault is fault]
-        return ids[0] if ids else ""
 
     def is_armed(self, fault: Fault) -> bool:
         """Tell whether this very fault, spent or not, was not removed yet."""
@@ -173,21 +184,6 @@ class Faults:
                 if isinstance(armed.fault, kind) and _names(armed.fault, names):
                     return armed.fault
         return None
-
-
-def _struck(
-    armed: Armed, kind: type[F], names: tuple[str, ...], where: Callable[[F], bool] | None
-) -> F | None:
-    fault = armed.fault
-    if not isinstance(fault, kind) or armed.is_spent or not _names(fault, names):
-        return None
-    if where is not None and not where(fault):
-        return None
-    armed.seen += 1
-    if armed.seen < fault.nth:
-        return None
-    armed.struck += 1
-    return fault
 
 
 def _names(fault: Fault, names: tuple[str, ...]) -> bool:
