@@ -11,7 +11,13 @@ from emulator.ack import scaling
 from emulator.ack.actions import action
 from emulator.ack.clusters import cluster_named, pools_of, pools_shown
 from emulator.ack.nodes import counts
-from emulator.ack.pool_rules import CREATE_RULES, MODIFY_RULES, check_pool
+from emulator.ack.pool_rules import (
+    CREATE_RULES,
+    MODIFY_RULES,
+    SYSTEM_DISK,
+    check_pool,
+    refuse_emptied,
+)
 from emulator.ack.resources import Cluster, NodePool, PoolState, Task
 from emulator.ack.tasks import begin, beijing
 from emulator.errors import BAD_REQUEST, NOT_FOUND, ApiError, invalid, unsupported
@@ -91,8 +97,7 @@ def new_pool(cloud: Cloud, cluster: Cluster, description: dict[str, Any], size: 
     now = cloud.now()
     group = {
         "image_type": "AliyunLinux3",
-        "system_disk_category": "cloud_essd",
-        "system_disk_size": 120,
+        **SYSTEM_DISK,
         "security_group_ids": [cloud.account.security_group_id],
         "data_disks": [],
         "tags": [],
@@ -125,12 +130,9 @@ def modify_cluster_node_pool(cloud: Cloud, params: Params) -> dict[str, Any]:
     """Change what is given and keep the rest; only new nodes get a changed description."""
     pool = pool_named(cloud, params)
     must_be_active(pool)
-    check_pool(cloud, dict(params))
+    refuse_emptied(pool, dict(params))
+    check_pool(cloud, dict(params), pool)
     group = dict(params.get("scaling_group", {}))
-    if group.get("data_disks") == []:
-        # The SDK's model sends this for a list that was never set, and what ACK then does is
-        # not documented: a client must send the keys that it means to change, and no other.
-        raise unsupported("an empty scaling_group.data_disks in ModifyClusterNodePool")
     cluster = cluster_named(cloud, pool.cluster_id)
     name = params.get("nodepool_info", {}).get("name", pool.name)
     check_name(cloud, cluster, name, own=pool)
@@ -144,8 +146,11 @@ def modify_cluster_node_pool(cloud: Cloud, params: Params) -> dict[str, Any]:
 
 
 def change_size(cloud: Cloud, pool: NodePool, size: int) -> Task:
-    """Begin the task that brings a pool to a size, under the state that ACK shows for it."""
-    grows, shrinks = size > pool.desired_size, size < pool.desired_size
+    """Begin the task that brings a pool to a size, under the state that ACK shows for it.
+
+    Judged by the nodes that there are: an order that failed left fewer than were desired.
+    """
+    grows, shrinks = size > len(pool.nodes), size < len(pool.nodes)
     pool.desired_size = size
     work = scaling.resize(cloud, pool)
     if shrinks:

@@ -125,6 +125,8 @@ def state(cloud: Cloud, cluster: Cluster, node: PoolNode) -> str:
     if node.error:
         return "failed"
     instance = cloud.instances.get(node.instance_id)
+    if instance is not None and node.has_joined:
+        return instance.status.lower()  # running, stopping, stopped, starting
     is_running = instance is not None and instance.status is InstanceStatus.RUNNING
     return "running" if is_running and ready_condition(cluster, node) is not None else "initial"
 
@@ -163,5 +165,5 @@ def counts(cloud: Cloud, pool: NodePool) -> dict[str, int]:
         "initial_nodes": states.count("initial"),
         "failed_nodes": states.count("failed"),
         "removing_nodes": states.count("removing"),
-        "offline_nodes": 0,
+        "offline_nodes": states.count("stopped"),  # no source: the SDK's page says just offline
     }

@@ -12,23 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.account import INSTANCE_TYPES, NODE_IMAGES
 from emulator.ecs.disk_orders import CATEGORIES, LEVELS, check_kind, encryption
-from emulator.ecs.ordering import base64_text
+from emulator.ecs.ordering import MAX_USER_DATA, base64_text
 from emulator.ecs.resources import SnapshotStatus
-from emulator.errors import NOT_FOUND, ApiError, invalid
+from emulator.errors import NOT_FOUND, ApiError, invalid, unsupported
 from emulator.params import ANY, REQUIRED, Rule, Rules
 
 if TYPE_CHECKING:
+    from emulator.ack.resources import NodePool
     from emulator.cloud import Cloud
 
-NAME = Rule(pattern=r"[A-Za-z0-9\u4e00-\u9fff][\w\-.\u4e00-\u9fff]{0,62}")
+NAME = Rule(pattern=r"[A-Za-z0-9\u4e00-\u9fff][A-Za-z0-9_\-.\u4e00-\u9fff]{0,62}")
 DISK = Rule(low=40, high=32768)
 DEFAULT_DISK_GIB = 120
-DISK_NAME = r"(?!https?://)[A-Za-z][\w:\-]{1,127}"
+# The category is the SDK's own default; the size has none on the page of Create: no source.
+SYSTEM_DISK = {"system_disk_category": "cloud_efficiency", "system_disk_size": DEFAULT_DISK_GIB}
+NEVER_EMPTY = ("instance_types", "vswitch_ids", "security_group_ids")
+SENT_UNSET = ("data_disks", "tags", "labels", "taints")  # as [] by the SDK's models of Modify
+DISK_NAME = r"(?!https?://)[A-Za-z][A-Za-z0-9_:\-]{1,127}"
 TAG = r"(?!aliyun|acs:)((?!https?://).)*"
-LABEL_KEY = (
-    r"([a-z0-9A-Z]([a-z0-9A-Z.-]{0,251}[a-z0-9A-Z])?/)?[a-z0-9A-Z]([\w.-]{0,61}[a-z0-9A-Z])?"
-)
-LABEL_VALUE = r"([a-z0-9A-Z]([\w.-]{0,61}[a-z0-9A-Z])?)?"
+LABEL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+LABEL_KEY = rf"([A-Za-z0-9]([A-Za-z0-9.-]{{0,251}}[A-Za-z0-9])?/)?{LABEL_NAME}"
+LABEL_VALUE = rf"({LABEL_NAME})?"
 
 OFF = Rule(one_of=(False,), not_here=(True,))
 CHARGE_TYPE = Rule(one_of=("PostPaid",), not_here=("PrePaid",))
@@ -117,13 +121,28 @@ CREATE_RULES: Rules = {
 }
 
 
-def check_pool(cloud: Cloud, description: dict[str, Any]) -> None:
+def check_pool(cloud: Cloud, description: dict[str, Any], pool: NodePool | None = None) -> None:
     """Check what a description names against what there is.
 
+    :param pool: what is to be changed by the description; None for a new one.
     :raises ApiError: as ACK, or ECS behind it, would refuse it.
     """
     group = description.get("scaling_group", {})
+    config = description.get("kubernetes_config", {})
+    for field in NEVER_EMPTY:
+        if group.get(field) == []:
+            raise invalid(f"scaling_group.{field}", "it is empty: name at least one, or leave it")
     check_network(cloud, group)
+    check_types_and_names(cloud, group)
+    for number, disk in enumerate(group.get("data_disks", []), start=1):
+        check_data_disk(cloud, disk, f"scaling_group.data_disks.{number}")
+    check_system_disk({**(pool.scaling_group if pool else SYSTEM_DISK), **group})
+    check_runtime(cloud, config)
+    check_labels_and_taints(config)
+    check_user_data({**(pool.kubernetes_config if pool else {}), **config})
+
+
+def check_types_and_names(cloud: Cloud, group: dict[str, Any]) -> None:
     for instance_type in group.get("instance_types", []):
         if instance_type not in INSTANCE_TYPES:
             known = ", ".join(INSTANCE_TYPES)
@@ -138,9 +157,22 @@ def check_pool(cloud: Cloud, description: dict[str, Any]) -> None:
     keys = [tag["key"] for tag in group.get("tags", [])]
     if len(set(keys)) < len(keys):
         raise invalid("scaling_group.tags", "it has a key twice")
-    for number, disk in enumerate(group.get("data_disks", []), start=1):
-        check_data_disk(cloud, disk, f"scaling_group.data_disks.{number}")
-    check_runtime(cloud, description.get("kubernetes_config", {}))
+
+
+def refuse_emptied(pool: NodePool, description: dict[str, Any]) -> None:
+    """Refuse lists whose ``[]`` would take something away.
+
+    The SDK's model sends ``[]`` for a list that was never set, and what ACK then does is not
+    documented: a client must send the keys that it means to change, and no other.
+
+    :raises ApiError: naming the list.
+    """
+    kept = {"scaling_group": pool.scaling_group, "kubernetes_config": pool.kubernetes_config}
+    for part, fields in kept.items():
+        given = description.get(part, {})
+        for name in SENT_UNSET:
+            if given.get(name) == [] and fields.get(name):
+                raise unsupported(f"an empty {part}.{name} in ModifyClusterNodePool")
 
 
 def check_network(cloud: Cloud, group: dict[str, Any]) -> None:
@@ -152,6 +184,12 @@ def check_network(cloud: Cloud, group: dict[str, Any]) -> None:
         for given in group.get(field, []):
             if given != the_one:
                 raise invalid(f"scaling_group.{field}", f"{given} does not exist")
+
+
+def check_system_disk(group: dict[str, Any]) -> None:
+    category, size = group["system_disk_category"], group["system_disk_size"]
+    level = group.get("system_disk_performance_level", "")
+    check_kind("scaling_group.system_disk", category, level, size, "InvalidParameter")
 
 
 def check_data_disk(cloud: Cloud, disk: dict[str, Any], where: str) -> None:
@@ -179,9 +217,29 @@ def check_data_disk(cloud: Cloud, disk: dict[str, Any], where: str) -> None:
 def check_runtime(cloud: Cloud, config: dict[str, Any]) -> None:
     version = config.get("runtime_version")
     offered = cloud.machines.runtime_version()
-    if version and version != offered:
+    if version is not None and version != offered:
         raise invalid(
-            "kubernetes_config.runtime_version", f"containerd {version} is not offered: {offered}"
+            "kubernetes_config.runtime_version", f"containerd {version!r} is not offered: {offered}"
+        )
+
+
+def check_labels_and_taints(config: dict[str, Any]) -> None:
+    """Refuse what a Node could not have: a label or a taint of one effect twice."""
+    keys = [label["key"] for label in config.get("labels", [])]
+    marks = [(taint["key"], taint["effect"]) for taint in config.get("taints", [])]
+    if len(set(keys)) < len(keys):
+        raise invalid("kubernetes_config.labels", "it has a key twice")
+    if len(set(marks)) < len(marks):
+        raise invalid("kubernetes_config.taints", "it has a key twice with the same effect")
+
+
+def check_user_data(config: dict[str, Any]) -> None:
+    """Refuse what ECS would: ACK makes one User-Data of both and of its own script."""
+    size = sum(len(decoded(config, field)) for field in ("pre_user_data", "user_data"))
+    if size > MAX_USER_DATA:
+        raise invalid(
+            "kubernetes_config.user_data",
+            f"with pre_user_data it has {size} bytes before base64, more than {MAX_USER_DATA}",
         )
 
 

@@ -52,6 +52,7 @@ class PoolNode:
     created: datetime
     error: str = ""
     will_fail: str = ""  # the error that a fault has in store for it
+    has_joined: bool = False  # it was Ready once; its instance may have stopped since
     is_removing: bool = False
 
 

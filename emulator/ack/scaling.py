@@ -93,12 +93,17 @@ def node_name(cloud: Cloud, instance: Instance) -> str:
 def node_order(cloud: Cloud, cluster: Cluster, pool: NodePool) -> InstanceOrder:
     """Return what an instance of the pool is made from, by the pool's present description."""
     group, config = pool.scaling_group, pool.kubernetes_config
+    key_pair = group.get("key_pair", "")
+    if key_pair and cloud.key_pairs.find(key_pair) is None:  # deleted since the pool named it
+        raise TaskFailedError(
+            f"InvalidKeyPairName.NotFound: The specified KeyPairName {key_pair} does not exist."
+        )
     return InstanceOrder(
         name=f"worker-k8s-for-cs-{cluster.cluster_id}",
         image=NODE_IMAGES[group["image_type"]],
         instance_type=type_in_stock(cloud, group["instance_types"]),
         security_group_ids=group["security_group_ids"],
-        key_pair_name=group.get("key_pair", ""),
+        key_pair_name=key_pair,
         system_disk=DiskOrder(
             size_gib=group["system_disk_size"],
             category=group["system_disk_category"],
@@ -185,7 +190,8 @@ def is_settled(cloud: Cloud, cluster: Cluster, node: PoolNode) -> bool:
     if machine is not None and machine.failure:
         node.error = node.error or machine.failure
         return True
-    return node_status(cluster, node) == "Ready"
+    node.has_joined = node_status(cluster, node) == "Ready"
+    return node.has_joined
 
 
 async def remove(cloud: Cloud, pool: NodePool, instance_ids: list[str]) -> None:

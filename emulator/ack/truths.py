@@ -19,6 +19,9 @@ NODES = refusals(NO_SOURCE, 400, "QuotaExceeded.Node")
 DESCRIPTION = (
     *refusals("public issues: by its message", 400, "InvalidParameter.Name"),
     *refusals(NO_SOURCE, 400, "InvalidParameter.InstanceType"),
+    *refusals(  # of ECS, which makes the disks; that ACK hands them on has no source
+        NO_SOURCE, 400, "InvalidDiskCategory.ValueNotSupported", "InvalidPerformanceLevel.Malformed"
+    ),
     *refusals(NO_SOURCE, 404, "InvalidSnapshotId.NotFound"),
 )
 

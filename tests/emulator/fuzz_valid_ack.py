@@ -99,7 +99,7 @@ async def create_pool(world: World) -> Valid:
     await emptied(world)
     name = f"pool-{next(NUMBERS)}"
     tags = [{"key": "run", "value": "r"}]
-    body = world.description(name, desired_size=1, security_group_ids=[], tags=tags, **GROUP)
+    body = world.description(name, desired_size=1, tags=tags, **GROUP)
     extras = {
         "kubernetes_config": CONFIG,
         "auto_scaling": {"enable": False},

@@ -7,8 +7,9 @@ import base64
 
 import pytest
 
+from emulator.kube.controllers import NodeMonitor
 from emulator.kube.errors import KubeError
-from tests.emulator.world import BOOT_S, PUBLIC_KEY, SETTINGS, TASK_S, World, refused
+from tests.emulator.world import BOOT_S, PUBLIC_KEY, SETTINGS, STOP_S, TASK_S, World, refused
 
 
 async def test_a_node_is_described_from_instance_and_kubernetes(world: World) -> None:
@@ -61,6 +62,41 @@ async def test_a_machine_gets_all_that_it_needs_to_join(world: World) -> None:
     for resource in (world.cloud.instances, world.cloud.disks):
         owned = [each for each in resource.values() if each.tags.get("run") == "r"]
         assert owned, "the pool's tags are missing"
+
+
+async def test_a_pool_whose_key_pair_was_deleted_gets_no_nodes(world: World) -> None:
+    world.ecs("ImportKeyPair", RegionId="cn-hangzhou", KeyPairName="kp", PublicKeyBody=PUBLIC_KEY)
+    pool_id = await world.pool(key_pair="kp", desired_size=0)
+    world.ecs("DeleteKeyPairs", RegionId="cn-hangzhou", KeyPairNames='["kp"]')
+    task = world.modify(pool_id, desired_size=1)
+    await world.settle()
+    ended = world.task(task["task_id"])
+    assert ended["state"] == "fail"
+    assert ended["error"]["message"].startswith("InvalidKeyPairName.NotFound")
+    assert "kp" in ended["error"]["message"]
+    assert not world.cloud.instances
+
+
+async def test_a_stopped_node_is_shown_as_stopped_and_then_as_silent(world: World) -> None:
+    pool_id = await world.pool(desired_size=1)
+    (node,) = world.nodes(pool_id)
+    monitor = NodeMonitor(world.kube.store, grace_s=40)
+    monitor.look(0)
+    states = []
+    for action, seconds in (("StopInstance", STOP_S), ("StartInstance", BOOT_S)):
+        world.ecs(action, InstanceId=node["instance_id"])
+        states.append(world.nodes(pool_id)[0]["state"])
+        await world.move(0)
+        await world.move(seconds)
+        states.append(world.nodes(pool_id)[0]["state"])
+        if action == "StopInstance":
+            monitor.look(41)
+            assert world.nodes(pool_id)[0]["node_status"] == "Unknown"
+            status = world.detail(pool_id)["status"]
+            assert (status["healthy_nodes"], status["offline_nodes"]) == (0, 1)
+            assert world.nodes(pool_id, state="running") == []
+    assert states == ["stopping", "stopped", "starting", "running"]
+    assert world.nodes(pool_id)[0]["node_status"] == "Ready"
 
 
 async def test_named_nodes_are_removed_with_all_that_is_theirs(world: World) -> None:

@@ -183,7 +183,8 @@ async def test_a_system_disk_is_of_a_kind_that_there_is(
 
 
 async def test_a_changed_system_disk_is_judged_with_what_the_pool_keeps(world: World) -> None:
-    pool_id = await world.pool(desired_size=0, **{KIND: "cloud_essd", LEVEL: "PL2", SIZE: 500})
+    disk: dict[str, Any] = {KIND: "cloud_essd", LEVEL: "PL2", SIZE: 500}
+    pool_id = await world.pool(desired_size=0, **disk)
     with refused("InvalidParameter", 400):
         world.modify(pool_id, system_disk_size=460)
     with refused(NO_LEVEL, 400):

@@ -91,10 +91,49 @@ async def test_modify_keeps_what_is_not_named_and_changes_new_nodes_only(world: 
     assert list(world.machines.disks.values()).count(snapshot_id) == 1
 
 
-async def test_modify_with_the_sdks_empty_disk_list_is_refused(world: World) -> None:
-    pool_id = await world.pool()
+LISTS: dict[str, list[dict[str, str]]] = {
+    "scaling_group.data_disks": [{"category": "cloud_essd"}],
+    "scaling_group.tags": [{"key": "run", "value": "r"}],
+    "kubernetes_config.labels": [{"key": "arm", "value": "preloaded"}],
+    "kubernetes_config.taints": [{"key": "only", "value": "x", "effect": "NoSchedule"}],
+}
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_modify_refuses_the_sdks_empty_list_where_it_would_take_something_away(
+    world: World, path: str
+) -> None:
+    part, _, name = path.partition(".")
+    body = world.description(desired_size=0)
+    body[part] = {**body.get(part, {}), name: LISTS[path]}
+    pool_id = world.ack("CreateClusterNodePool", world.pools(), body)["nodepool_id"]
+    await world.settle()
     with refused("EmulatorUnsupported"):
-        world.modify(pool_id, desired_size=1, data_disks=[])
+        world.ack("ModifyClusterNodePool", f"{world.pools()}/{pool_id}", {part: {name: []}})
+    assert world.detail(pool_id)[part][name] == LISTS[path]
+
+
+async def test_modify_takes_the_sdks_empty_lists_where_the_pool_has_none(world: World) -> None:
+    pool_id = await world.pool(desired_size=0, data_disks=[])
+    body: dict[str, Any] = {
+        "scaling_group": {"data_disks": [], "tags": []},
+        "kubernetes_config": {"labels": [], "taints": []},
+    }
+    task = world.ack("ModifyClusterNodePool", f"{world.pools()}/{pool_id}", body)
+    await world.settle()
+    assert world.task(task["task_id"])["state"] == "success"
+
+
+async def test_a_pool_that_lacks_nodes_grows_even_to_less_than_was_desired(world: World) -> None:
+    world.machines.fails.add("address")
+    pool_id = await world.pool(desired_size=3)
+    assert world.nodes(pool_id) == []
+    world.machines.fails.clear()
+    task = world.modify(pool_id, desired_size=2)
+    assert world.detail(pool_id)["status"]["state"] == "scaling"
+    await world.settle()
+    assert world.task(task["task_id"])["task_type"] == "cluster_scaleout"
+    assert len(world.nodes(pool_id)) == 2
 
 
 async def test_a_pool_with_nodes_is_deleted_by_force_only(world: World) -> None:
