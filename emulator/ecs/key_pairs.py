@@ -28,6 +28,8 @@ KEY_PAIR_NAME = r"(?!https?://)[A-Za-z\u4e00-\u9fff][\w\-.:\u4e00-\u9fff]{1,127}
 
 
 def public_key(text: str) -> str | None:
+    if len(text.strip().splitlines()) > 1:  # would be several lines of authorized_keys
+        return "it has more than one line"
     try:
         load_ssh_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):

@@ -50,6 +50,12 @@ def user_data(text: str) -> bytes:
     return raw
 
 
+def price(limit: float) -> str | None:
+    if limit <= 0:
+        return f"{limit:g} is not more than 0"
+    return None if round(limit, 3) == limit else f"{limit!r} has more than three decimals"
+
+
 ORDER_RULES: Rules = {
     **TAGS,
     **DISK_RULES,
@@ -81,7 +87,7 @@ ORDER_RULES: Rules = {
         code="InvalidInstanceChargeType.ValueNotSupported",
     ),
     "SpotStrategy": Rule(one_of=("NoSpot", "SpotAsPriceGo", "SpotWithPriceLimit")),
-    "SpotPriceLimit": Rule(low=0),
+    "SpotPriceLimit": Rule(check=price, code="InvalidSpotPriceLimit"),
     "SpotDuration": Rule(one_of=(0, 1)),
     "InternetMaxBandwidthOut": Rule(low=0, high=100),
     "UserData": Rule(check=base64_text, code="InvalidUserData.Base64FormatInvalid"),
@@ -102,6 +108,7 @@ def orders(cloud: Cloud, params: Params) -> list[InstanceOrder]:
         raise unsupported("a public address (InternetMaxBandwidthOut above 0)")
     if "[" in params.get("InstanceName", ""):
         raise unsupported(f"names that count up, such as {params['InstanceName']}")
+    check_spot(params)
     groups = security_groups(cloud, params)
     image = ordered_image(cloud, params)
     amount = params.get("Amount", 1)
@@ -126,6 +133,22 @@ def orders(cloud: Cloud, params: Params) -> list[InstanceOrder]:
         user_data=user_data(params.get("UserData", "")),
     )
     return [ordered] * amount
+
+
+def check_spot(params: Params) -> None:
+    """Refuse a limit without the strategy that has one, and this without a limit.
+
+    The API's page says that the limit takes effect with it only.
+
+    :raises ApiError: as RunInstances would refuse it.
+    """
+    strategy, limit = params.get("SpotStrategy", "NoSpot"), params.get("SpotPriceLimit")
+    if (strategy == "SpotWithPriceLimit") == (limit is not None):
+        return
+    reason = f"it goes with SpotStrategy SpotWithPriceLimit only, not with {strategy}"
+    if limit is None:
+        reason = "SpotStrategy SpotWithPriceLimit needs it"
+    raise invalid("SpotPriceLimit", reason, code="InvalidSpotPriceLimit")
 
 
 def security_groups(cloud: Cloud, params: Params) -> list[str]:
@@ -207,8 +230,12 @@ def release_time(cloud: Cloud, text: str) -> datetime | None:
             "AutoReleaseTime", f"{text!r} is no yyyy-MM-ddTHH:mm:ssZ", code=code
         ) from None
     moment = moment.replace(second=0)
-    if moment < (cloud.now() + MIN_RELEASE).replace(second=0, microsecond=0):
-        raise invalid("AutoReleaseTime", "it is not 30 minutes from now", code=code)
+    if moment < cloud.now() + MIN_RELEASE:
+        raise invalid(
+            "AutoReleaseTime",
+            "it is not 30 minutes from now, rounded down to the minute",
+            code=code,
+        )
     if moment > cloud.now() + MAX_RELEASE:
         raise invalid("AutoReleaseTime", "it is more than three years from now", code=code)
     return moment

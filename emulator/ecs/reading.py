@@ -66,8 +66,9 @@ def page(
     """
     ordered = sorted(items, key=key)
     if "MaxResults" in params or "NextToken" in params:
-        if "PageNumber" in params:
-            raise invalid("PageNumber", "it cannot be given with NextToken or MaxResults")
+        for name in ("PageNumber", "PageSize"):
+            if name in params:
+                raise invalid(name, "it cannot be given with NextToken or MaxResults")
         size = max(params.get("MaxResults", DEFAULT_PAGE), least)
         return token_page(params, ordered, size, key, body)
     size = params.get("PageSize", DEFAULT_PAGE)

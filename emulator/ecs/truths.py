@@ -42,6 +42,7 @@ ORDER = (
         "InvalidUserData.Base64FormatInvalid",
         "InvalidDiskCategory.ValueNotSupported",
         "InvalidDataDiskSize.ValueNotSupported",
+        "InvalidSpotPriceLimit",
     ),
     *docs(403, "OperationDenied.NoStock", "Zone.NotOnSale"),
     *docs(

@@ -37,6 +37,8 @@ async def test_a_key_pair_is_imported_once(world: World) -> None:
         ({"KeyPairName": "k p"}, "InvalidKeyPairName.Malformed"),
         ({"KeyPairName": ""}, "MissingParameter"),
         ({"PublicKeyBody": "ssh-rsa nonsense"}, "InvalidPublicKeyBody.Malformed"),
+        ({"PublicKeyBody": f"{PUBLIC_KEY}\n{PUBLIC_KEY}"}, "InvalidPublicKeyBody.Malformed"),
+        ({"PublicKeyBody": f"{PUBLIC_KEY}\nnote"}, "InvalidPublicKeyBody.Malformed"),
         ({"PublicKeyBody": "-----BEGIN KEY-----"}, "InvalidPublicKeyBody.Malformed"),
         ({"ResourceGroupId": "rg-1"}, "EmulatorUnsupported"),
     ],

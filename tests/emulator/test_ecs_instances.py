@@ -271,8 +271,9 @@ async def test_pages_go_by_number_and_by_token(world: World) -> None:
     assert (first + second + third, end) == (ids, "")
     with refused("InvalidParameter"):
         shown(NextToken="no token!")
-    with refused("InvalidParameter"):
-        shown(MaxResults=2, PageNumber=1)
+    for other in ({"PageNumber": 1}, {"PageSize": 2}):
+        with refused("InvalidParameter"):
+            shown(MaxResults=2, **other)
 
 
 async def test_instances_are_found_by_what_they_are(world: World) -> None:

@@ -143,7 +143,7 @@ async def test_a_system_disk_has_its_size(world: World, size: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "is_taken"),
-    [(29 * 60, False), (30 * 60, True), (3 * 365 * 86400 - 60, True), (3 * 366 * 86400, False)],
+    [(29 * 60, False), (31 * 60, True), (3 * 365 * 86400 - 60, True), (3 * 366 * 86400, False)],
     ids=str,
 )
 async def test_auto_release_is_half_an_hour_to_three_years_ahead(
@@ -158,6 +158,44 @@ async def test_auto_release_is_half_an_hour_to_three_years_ahead(
     else:
         with refused("InvalidAutoReleaseTime.Malformed"):
             world.run(AutoReleaseTime=text)
+
+
+async def test_auto_release_is_rounded_down_before_it_is_judged(world: World) -> None:
+    await world.move(90 - world.cloud.now().second)  # to half past a minute
+    moment = world.cloud.now() + timedelta(minutes=30)
+    with refused("InvalidAutoReleaseTime.Malformed"):
+        world.run(AutoReleaseTime=f"{moment:%Y-%m-%dT%H:%M:59Z}")
+    moment += timedelta(minutes=1)
+    assert world.run(AutoReleaseTime=f"{moment:%Y-%m-%dT%H:%M:00Z}")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "limit", "is_taken"),
+    [
+        ("SpotWithPriceLimit", "0.001", True),
+        ("SpotWithPriceLimit", "1.125", True),
+        ("SpotWithPriceLimit", "2", True),
+        ("SpotAsPriceGo", None, True),
+        ("SpotWithPriceLimit", None, False),
+        ("SpotWithPriceLimit", "", False),
+        ("SpotWithPriceLimit", "0", False),
+        ("SpotWithPriceLimit", "-1", False),
+        ("SpotWithPriceLimit", "0.0001", False),
+        ("SpotWithPriceLimit", "1.1255", False),
+        ("SpotAsPriceGo", "1", False),
+        ("NoSpot", "1", False),
+        (None, "1", False),
+    ],
+)
+async def test_a_price_limit_goes_with_its_strategy(
+    world: World, strategy: str | None, limit: str | None, is_taken: bool
+) -> None:
+    params = {"SpotStrategy": strategy, "SpotPriceLimit": limit}
+    if is_taken:
+        assert world.run(**params)
+    else:
+        with refused("InvalidSpotPriceLimit", 400):
+            world.run(**params)
 
 
 @pytest.mark.parametrize(
