@@ -113,6 +113,25 @@ async def test_modify_refuses_the_sdks_empty_list_where_it_would_take_something_
     assert world.detail(pool_id)[part][name] == LISTS[path]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nodepool_info.name",
+        "scaling_group.image_type",
+        "scaling_group.system_disk_category",
+        "kubernetes_config.runtime",
+        "kubernetes_config.runtime_version",
+    ],
+)
+async def test_modify_takes_no_empty_text_for_a_value(world: World, path: str) -> None:
+    pool_id = await world.pool(desired_size=0)
+    part, _, name = path.partition(".")
+    before = world.detail(pool_id)[part]
+    with refused("InvalidParameter", 400):
+        world.ack("ModifyClusterNodePool", f"{world.pools()}/{pool_id}", {part: {name: ""}})
+    assert world.detail(pool_id)[part] == before
+
+
 async def test_modify_takes_the_sdks_empty_lists_where_the_pool_has_none(world: World) -> None:
     pool_id = await world.pool(desired_size=0, data_disks=[])
     body: dict[str, Any] = {

@@ -129,6 +129,21 @@ def test_the_sdks_own_modify_model_is_refused_where_it_would_take_disks_away(
     assert caught.value.code == "EmulatorUnsupported"
 
 
+def test_the_sdks_own_modify_model_is_refused_where_it_would_take_taints_away(
+    cloud_handle: Handle,
+) -> None:
+    facts = cloud_handle.facts
+    cs, cluster = cs_client(facts), facts["cluster_id"]
+    created = cs.create_cluster_node_pool(cluster, description(facts, desired_size=0)).body
+    cloud_handle.run_until(lambda: cs.describe_task_info(created.task_id).body.state != "running")
+    config = models.ModifyClusterNodePoolRequestKubernetesConfig(unschedulable=True)
+    request = models.ModifyClusterNodePoolRequest(kubernetes_config=config)
+    with pytest.raises(ClientException) as caught:
+        cs.modify_cluster_node_pool(cluster, created.nodepool_id, request)
+    assert caught.value.code == "EmulatorUnsupported"
+    assert "kubernetes_config.taints" in str(caught.value)
+
+
 def test_the_seeded_world_is_described(cloud_handle: Handle) -> None:
     facts = cloud_handle.facts
     cs, cluster = cs_client(facts), facts["cluster_id"]
