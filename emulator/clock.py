@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+# Far enough before the last year that datetime has for what is reckoned from the clock, such as
+# when a snapshot expires, to have a date too.
+END = datetime(9000, 1, 1, tzinfo=UTC)
+
 
 class Clock:
     """Wall time plus an offset that only grows.
@@ -23,10 +27,13 @@ class Clock:
     def advance(self, by: timedelta) -> None:
         """Move forward. Must be called on the loop of the waiters.
 
-        :raises ValueError: for a negative step: created resources would lie in the future.
+        :raises ValueError: for a negative step: created resources would lie in the future; and for
+            one past the end of dates.
         """
         if by < timedelta():
             raise ValueError(f"the clock only moves forward, not by {by}")
+        if by > END - self.now():
+            raise ValueError(f"the clock ends at {END:%Y-%m-%d}; {by} from now is later")
         self._offset += by
         for event in self._moved:
             event.set()

@@ -88,10 +88,10 @@ def routes(cloud: Cloud) -> list[Route]:
             step = timedelta(seconds=float((await request.json())["advance_s"]))
             if not timedelta() <= step <= MAX_STEP:
                 raise ValueError(f"{step} is not within 0 and {MAX_STEP}")
+            cloud.clock.advance(step)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
             message = f'the body must be {{"advance_s": seconds}}: {exc}'
             return JSONResponse({"message": message}, status_code=400)
-        cloud.clock.advance(step)
         return JSONResponse({"now": cloud.now().isoformat()})
 
     async def settings(_request: Request) -> JSONResponse:

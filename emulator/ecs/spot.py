@@ -7,7 +7,7 @@ Simulated: there is no market; a ``SpotReclaim`` fault is the only reason.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from emulator.ecs import releasing
@@ -38,16 +38,32 @@ async def watch(cloud: Cloud, instance: Instance) -> None:
             fault = cloud.faults.strike(SpotReclaim, *names, where=is_new)
             if fault is not None:
                 await take_back(cloud, instance, fault)
-                return
+                continue
         await cloud.clock.sleep(LOOK_EVERY_S)
 
 
 async def take_back(cloud: Cloud, instance: Instance, fault: SpotReclaim) -> None:
-    """Announce it and do it, also when the instance was stopped meanwhile."""
+    """Announce it and do it, also when the instance was stopped meanwhile.
+
+    Called off, notice and all, when the fault is removed before the end.
+    """
     end = (instance.started or cloud.now()) + timedelta(seconds=fault.after_s)
-    await cloud.clock.sleep_until(end - timedelta(seconds=fault.notice_s))
+    if not await is_on_at(cloud, instance, fault, end - timedelta(seconds=fault.notice_s)):
+        return
     instance.is_recycling = True
-    await cloud.clock.sleep_until(end)
-    if not releasing.is_leaving(cloud, instance):
+    if await is_on_at(cloud, instance, fault, end):
         log.info("%s is taken back", instance.instance_id)
         await releasing.release(cloud, instance)
+    else:
+        instance.is_recycling = False
+        log.info("%s is not taken back after all", instance.instance_id)
+
+
+async def is_on_at(cloud: Cloud, instance: Instance, fault: SpotReclaim, moment: datetime) -> bool:
+    """Wait for a moment; return early, with False, when it is called off or the instance goes."""
+    while cloud.faults.is_armed(fault) and not releasing.is_leaving(cloud, instance):
+        left = (moment - cloud.now()).total_seconds()
+        if left <= 0:
+            return True
+        await cloud.clock.sleep(min(left, LOOK_EVERY_S))
+    return False

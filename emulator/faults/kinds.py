@@ -7,10 +7,19 @@ says otherwise.
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
+# The states that a resource leaves by itself, as its API words them.
+TRANSIENT = {
+    "instance": ("Pending", "Starting", "Stopping"),
+    "disk": ("Creating", "Attaching", "Detaching"),
+    "snapshot": ("progressing",),
+    "node_pool": ("initial", "scaling", "removing", "updating", "deleting"),
+}
 MAX_S = 3650 * 24 * 3600  # as far as one step of the clock goes
 
 
@@ -44,13 +53,14 @@ class Throttle(Fault):
 
 
 class ServerError(Fault):
-    """Answer 500 or 503 before the call has any effect, or after it. Target: an action."""
+    """Answer 500 or 503 before the call has any effect, or after it. Target: an action.
+
+    After it, also in place of a refusal.
+    """
 
     kind: Literal["server_error"] = "server_error"
     status: Literal[500, 503] = 503
-    after: bool = Field(
-        default=False, description="the effect takes place; only its answer is lost"
-    )
+    after: bool = Field(default=False, description="the call is made; only its answer is lost")
 
 
 class ResetBefore(Fault):
@@ -60,20 +70,29 @@ class ResetBefore(Fault):
 
 
 class ResetAfter(Fault):
-    """Cut the connection after the effect: the client cannot know. Target: an action."""
+    """Cut the connection after the effect: the client cannot know. Target: an action.
+
+    A call that is refused is cut too: its client does not know that either.
+    """
 
     kind: Literal["reset_after"] = "reset_after"
 
 
 class Slow(Fault):
-    """Do at once, answer later. Target: an action."""
+    """Do at once, answer later. Target: an action.
+
+    Whatever the answer is: a refusal, an answer of another fault and a cut come later too.
+    """
 
     kind: Literal["slow"] = "slow"
     seconds: float = Field(gt=0, le=3600, description="real seconds, for clients have real clocks")
 
 
 class EmptyBody(Fault):
-    """Answer 200 without a body, after the effect. Target: an action."""
+    """Answer without a body, after the effect. Target: an action.
+
+    The status is the one of the answer: 200, or the one of a refusal.
+    """
 
     kind: Literal["empty_body"] = "empty_body"
 
@@ -86,7 +105,8 @@ class Stuck(Fault):
 
     An instance in Pending, Starting or Stopping, a disk in Creating, Attaching or Detaching, a
     snapshot in progressing, a node pool in initial, scaling, removing, updating or deleting, with
-    its task running. An occasion is a resource that is about to leave such a state.
+    its task running. An occasion is a resource that is about to leave such a state. A `state` that
+    fits none of its resource is refused.
     """
 
     kind: Literal["stuck"] = "stuck"
@@ -94,6 +114,20 @@ class Stuck(Fault):
     state: str = Field(
         default="*", description="glob over the state to keep; `*` is the first one left"
     )
+
+    @field_validator("state")
+    @classmethod
+    def is_of_resource(cls, state: str, given: ValidationInfo) -> str:
+        """Refuse what could never strike; a resource that is none is refused as such."""
+        resource = given.data.get("resource", "")
+        states = TRANSIENT.get(resource, ())
+        if states and not any(fnmatchcase(each, state) for each in states):
+            raise PydanticCustomError(
+                "state",
+                "no state that {resource} leaves by itself; it has {states}",
+                {"resource": resource, "states": ", ".join(states)},
+            )
+        return state
 
 
 class SnapshotFailed(Fault):
@@ -121,7 +155,9 @@ class SpotReclaim(Fault):
     """Take a spot instance back: it is gone with its disks. Target: its id or name.
 
     An occasion is a spot instance that is Running; one counts once. Instances that were not ordered
-    with a SpotStrategy are never taken.
+    with a SpotStrategy are never taken. Removing the fault, spent or not, calls off what it has not
+    yet taken: within a second of the cloud's clock Recycling is shown no more, and the instance
+    stays. With `times: 0` it takes every instance that is or comes to be Running until then.
     """
 
     kind: Literal["spot_reclaim"] = "spot_reclaim"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import jsonschema
 import pytest
 import requests
 
+from emulator.ack.resources import PoolState
 from emulator.app import Handle
+from emulator.ecs.resources import DiskStatus, InstanceStatus, SnapshotStatus
 from emulator.fault_control import described
 from emulator.faults import FaultError, Faults, Throttle
 from emulator.faults.kinds import KINDS
@@ -61,6 +65,22 @@ def test_all_faults_are_removed_at_once(cloud_handle: Handle) -> None:
         pytest.param(
             {"kind": "throttle", "target": "RunInstance"}, "RunInstances", id="unknown action"
         ),
+        pytest.param(
+            {"kind": "stuck", "resource": "instance", "state": "Runing"},
+            "stuck.state: no state that instance leaves by itself; it has Pending, Starting, "
+            "Stopping, not 'Runing'",
+            id="no state",
+        ),
+        pytest.param(
+            {"kind": "stuck", "resource": "snapshot", "state": "Creating"},
+            "stuck.state: .* it has progressing, not 'Creating'",
+            id="state of another resource",
+        ),
+        pytest.param(
+            {"kind": "stuck", "resource": "image", "state": "Creating"},
+            "stuck.resource",
+            id="no resource",
+        ),
         pytest.param([], "the fault", id="a list"),
         pytest.param(None, "the fault", id="null"),
     ],
@@ -68,6 +88,28 @@ def test_all_faults_are_removed_at_once(cloud_handle: Handle) -> None:
 def test_a_wrong_fault_is_explained(description: Any, words: str) -> None:
     with pytest.raises(FaultError, match=words):
         described(description)
+
+
+@pytest.mark.parametrize(
+    ("resource", "states", "settled"),
+    [
+        ("instance", InstanceStatus, {"Running", "Stopped"}),
+        ("disk", DiskStatus, {"In_use", "Available"}),
+        ("snapshot", SnapshotStatus, {"accomplished", "failed"}),
+        ("node_pool", PoolState, {"active"}),
+    ],
+    ids=["instance", "disk", "snapshot", "node pool"],
+)
+def test_a_resource_can_be_stuck_in_each_state_that_does_not_last(
+    resource: str, states: type[StrEnum], settled: set[str]
+) -> None:
+    accepted = set()
+    for state in states:
+        with contextlib.suppress(FaultError):
+            described({"kind": "stuck", "resource": resource, "state": state.value})
+            accepted.add(state.value)
+    assert accepted == {state.value for state in states} - settled
+    described({"kind": "stuck", "resource": resource, "state": "*in[gi]*"})
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000], ids=str)

@@ -12,7 +12,7 @@ from alibabacloud_cs20151215 import models as cs_models
 from alibabacloud_ecs20140526 import models
 
 from emulator.app import Handle, running
-from emulator.faults import Fault, NodeError, NoStock, SnapshotFailed, SpotReclaim, Stuck
+from emulator.faults import Fault, NodeError, NoStock, SnapshotFailed, Stuck
 from tests.conftest import INSTANT
 from tests.emulator.clients import REGION, Clients, answered, clients_of
 from tests.emulator.test_ack_sdk import description, modify
@@ -223,44 +223,6 @@ def test_a_pool_takes_its_next_type_and_fails_when_none_is_left(clients: Clients
     ended(clients, answer["task_id"], "success")
     assert [node.instance_type for node in nodes(clients, pool_id)] == ["ecs.c7.xlarge"]
     delete_pool(clients, pool_id)
-
-
-# -- spot
-
-
-def test_a_spot_instance_is_announced_and_taken_back_with_its_disks(clients: Clients) -> None:
-    arm(clients, SpotReclaim(target="spot-*", after_s=600, notice_s=300))
-    spot = order(clients, instance_name="spot-1", spot_strategy="SpotAsPriceGo")
-    spot.until("Running")
-    snapshot_id = snapshot_of(clients, spot.disk().disk_id)
-    clients.handle.run_until(lambda: snapshot(clients, snapshot_id).status == "accomplished")
-    clients.handle.advance(100)
-    assert spot.shown().operation_locks.lock_reason == []
-    clients.handle.advance(150)
-    assert [each.lock_reason for each in spot.shown().operation_locks.lock_reason] == ["Recycling"]
-    clients.handle.run_until(lambda: spot.status() == "gone", step_s=50)
-    assert snapshot(clients, snapshot_id).status == "accomplished"
-    assert not clients.handle.cloud.disks
-
-
-def test_a_snapshot_of_a_spot_instance_that_is_taken_back_fails(clients: Clients) -> None:
-    arm(clients, SpotReclaim(after_s=30, notice_s=0))
-    spot = order(clients, spot_strategy="SpotAsPriceGo")
-    spot.until("Running")
-    snapshot_id = snapshot_of(clients, spot.disk().disk_id)
-    spot.until("gone")
-    assert snapshot(clients, snapshot_id).status == "failed"
-
-
-def test_only_spot_instances_are_taken_back(clients: Clients) -> None:
-    arm(clients, SpotReclaim(times=0))
-    steady = [order(clients), order(clients, spot_strategy="NoSpot")]
-    spot = order(clients, spot_strategy="SpotWithPriceLimit")
-    spot.until("gone")
-    for instance in steady:
-        instance.until("Running")
-        instance.stays("Running")
-        instance.delete()
 
 
 # -- nodes

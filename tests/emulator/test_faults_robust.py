@@ -18,6 +18,7 @@ import requests
 from alibabacloud_ecs20140526 import models
 
 from emulator.app import Handle, running
+from emulator.clock import END
 from emulator.connections import Connections
 from emulator.faults import EmptyBody, ResetAfter, ResetBefore, ServerError, Slow, Throttle
 from tests.conftest import INSTANT
@@ -180,6 +181,17 @@ def test_a_fault_of_nonsense_is_refused_in_few_words(quiet_cloud: Handle, fault:
 def test_nonsense_for_the_clock_is_refused(quiet_cloud: Handle, body: bytes) -> None:
     url = f"{quiet_cloud.facts['control_url']}/clock"
     assert requests.post(url, data=body, timeout=10).status_code == 400
+
+
+@pytest.mark.usefixtures("no_error")
+def test_the_clock_refuses_a_step_past_the_end_of_dates_and_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path, settings=INSTANT, seed="empty") as handle:
+        url = f"{handle.facts['control_url']}/clock"
+        handle.advance((END - handle.cloud.now()).total_seconds() - 3600)
+        refused = requests.post(url, json={"advance_s": 2 * 3600}, timeout=10)
+        assert refused.status_code == 400
+        assert "the clock ends at 9000-01-01" in refused.json()["message"]
+        assert requests.post(url, json={"advance_s": 60}, timeout=10).status_code == 200
 
 
 async def test_a_call_without_a_known_connection_is_not_cut() -> None:
