@@ -102,7 +102,7 @@ def image_body(image: Image) -> dict[str, Any]:
             code="InvalidResourceType.NotFound",
             status=NOT_FOUND,
         ),
-        "ResourceId": Rule(required=True, high=50),
+        "ResourceId": Rule(required=True, high=50, code="NumberExceed.ResourceIds"),
     },
 )
 def tag_resources(cloud: Cloud, params: Params) -> dict[str, Any]:

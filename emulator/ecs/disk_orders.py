@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from emulator.ecs.actions import DESCRIPTION
 from emulator.ecs.lifecycle import DiskOrder
-from emulator.ecs.resources import SnapshotStatus
 from emulator.errors import BAD_REQUEST, NOT_FOUND, conflict, invalid, missing, not_found
 from emulator.params import ANY, Rule, Rules
 
@@ -46,7 +46,7 @@ DISK_RULES: Rules = {
     "DataDisk.SnapshotId": ANY,
     "DataDisk.DeleteWithInstance": ANY,
     "DataDisk.DiskName": Rule(pattern=DISK_NAME, code="InvalidDiskName.Malformed"),
-    "DataDisk.Description": DESCRIPTION,
+    "DataDisk.Description": replace(DESCRIPTION, code="InvalidDiskDescription.Malformed"),
     "DataDisk.PerformanceLevel": LEVEL,
     "DataDisk.Encrypted": Rule(check=encryption),
     "SystemDisk.Category": CATEGORY,
@@ -110,8 +110,11 @@ def system_disk(image: Image, disk: dict[str, Any]) -> DiskOrder:
 def data_disk(cloud: Cloud, disk: dict[str, Any], name: str) -> DiskOrder:
     snapshot_id = disk.get("SnapshotId", "")
     size = disk.get("Size", 0)
+    encrypted = disk.get("Encrypted", "").lower()
     if snapshot_id:
         size = size_from_snapshot(cloud, snapshot_id, size)
+        if cloud.snapshots[snapshot_id].encrypted and encrypted == "false":
+            raise invalid(f"{name}.Encrypted", f"a disk from {snapshot_id} is encrypted as it is")
     elif not size:
         raise missing(f"{name}.Size")
     category, level = disk.get("Category", "cloud_essd"), disk.get("PerformanceLevel", "")
@@ -123,7 +126,8 @@ def data_disk(cloud: Cloud, disk: dict[str, Any], name: str) -> DiskOrder:
         snapshot_id=snapshot_id,
         name=disk.get("DiskName", ""),
         delete_with_instance=disk.get("DeleteWithInstance", True),
-        encrypted=disk.get("Encrypted", "false").lower() == "true",
+        encrypted=encrypted == "true",
+        description=disk.get("Description", ""),
     )
 
 
@@ -136,7 +140,7 @@ def size_from_snapshot(cloud: Cloud, snapshot_id: str, size_gib: int) -> int:
     snapshot = cloud.snapshots.find(snapshot_id)
     if snapshot is None:
         raise not_found("InvalidDataDiskSnapshotId.NotFound", "DataDisk.SnapshotId", snapshot_id)
-    if not snapshot.is_stored or snapshot.status is SnapshotStatus.FAILED:
+    if not snapshot.is_available:
         raise conflict(
             "InvalidSnapshotId.NotReady", f"The snapshot {snapshot_id} is {snapshot.status}."
         )

@@ -65,13 +65,18 @@ def matches(cloud: Cloud, disk: Disk, params: Params) -> bool:
         "DiskName": disk.name,
         "ZoneId": cloud.account.zone_id,
     }
-    return all(params.get(name, "all") in ("all", "All", value) for name, value in have.items())
+    wanted = {name: params.get(name, value) for name, value in have.items()}
+    for name, every in {"DiskType": "all", "Status": "All", "Category": "all"}.items():
+        if wanted[name] == every:
+            wanted[name] = have[name]
+    return wanted == have
 
 
 def body(cloud: Cloud, disk: Disk) -> dict[str, Any]:
     return {
         "DiskId": disk.disk_id,
         "DiskName": disk.name,
+        "Description": disk.description,
         "SerialNumber": disk.serial,
         "Device": disk.device,
         "Status": disk.status,

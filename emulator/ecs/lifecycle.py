@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from emulator.ecs.releasing import is_leaving, release, release_at
-from emulator.ecs.resources import Disk, DiskStatus, Instance, InstanceStatus, Tags
+from emulator.ecs.resources import ESSD, Disk, DiskStatus, Instance, InstanceStatus, Tags
 from emulator.machines.base import DiskAttachment, MachineError, MachineSpec, NodeJoin
 from emulator.stuck import let_go
 
@@ -33,6 +33,7 @@ class DiskOrder:
     name: str = ""
     delete_with_instance: bool = True
     encrypted: bool = False
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +90,21 @@ def launch(cloud: Cloud, order: InstanceOrder) -> Instance:
 
 
 def add_disk(cloud: Cloud, instance: Instance, order: DiskOrder, number: int) -> Disk:
+    source = cloud.snapshots.get(order.snapshot_id)
     disk = Disk(
         disk_id=cloud.ids.ecs("d"),
         name=order.name,
         type="data" if number else "system",
         category=order.category,
-        performance_level=order.performance_level or "PL1",
+        performance_level=order.performance_level or ("PL1" if order.category == ESSD else ""),
         size_gib=order.size_gib,
         device=f"/dev/xvd{LETTERS[number]}",
         instance_id=instance.instance_id,
         delete_with_instance=order.delete_with_instance,
         created=cloud.now(),
         tags=dict(instance.tags),
-        encrypted=order.encrypted,
+        encrypted=order.encrypted or (source is not None and source.encrypted),
+        description=order.description,
         source_snapshot_id=order.snapshot_id,
     )
     cloud.disks[disk.disk_id] = disk
@@ -132,6 +135,7 @@ async def make_disk(cloud: Cloud, instance: Instance, disk: Disk) -> None:
             disk.disk_id, disk.size_gib, snapshot_id=disk.source_snapshot_id or None
         )
         disk.is_made = True
+        disk.settled.set()
     await let_go(cloud, "disk", disk.status, disk.disk_id, disk.name)
     disk.status = DiskStatus.ATTACHING
     await let_go(cloud, "disk", disk.status, disk.disk_id, disk.name)

@@ -73,8 +73,8 @@ async def release_now(cloud: Cloud, instance: Instance) -> None:
 
 
 def is_kept(disk: Disk) -> bool:
-    """Tell whether a disk outlives its instance; one that was never made does not."""
-    return disk.type == "data" and not disk.delete_with_instance and disk.is_made
+    """Tell whether a disk outlives its instance; one that was never attached does not."""
+    return disk.type == "data" and not disk.delete_with_instance and disk.attached is not None
 
 
 async def give_up_disk(cloud: Cloud, disk: Disk) -> None:
@@ -89,6 +89,7 @@ async def give_up_disk(cloud: Cloud, disk: Disk) -> None:
     if disk.is_made:
         await cloud.machines.delete_disk(disk.disk_id)
     cloud.disks.pop(disk.disk_id)
+    disk.settled.set()
 
 
 def fail_snapshots(cloud: Cloud, disk: Disk) -> None:

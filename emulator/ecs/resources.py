@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from emulator.machines.base import Machine
 
 Tags = dict[str, str]
+ESSD = "cloud_essd"  # a category; others of its family begin so
 MAX_PERCENT = 99  # of a snapshot that is still progressing
 
 
@@ -63,11 +64,13 @@ class Disk(Watched):
     delete_with_instance: bool
     created: datetime
     tags: Tags
+    description: str = ""
     encrypted: bool = False
     source_snapshot_id: str = ""
     status: DiskStatus = DiskStatus.CREATING
     attached: datetime | None = None  # the last time
     is_made: bool = False  # behind the machines
+    settled: asyncio.Event = field(default_factory=asyncio.Event)  # it is made, or will never be
 
     @property
     def serial(self) -> str:
@@ -82,6 +85,7 @@ class Snapshot(Watched):
     disk_id: str
     disk_size_gib: int
     disk_type: str
+    disk_category: str
     created: datetime
     upload: timedelta
     tags: Tags
@@ -94,6 +98,13 @@ class Snapshot(Watched):
     is_stored: bool = False  # behind the machines
     status: SnapshotStatus = SnapshotStatus.PROGRESSING
     _ended_percent: int = 0
+
+    @property
+    def is_available(self) -> bool:
+        """Tell whether disks can be made of it: of an ESSD's before it is uploaded."""
+        if self.status is SnapshotStatus.PROGRESSING:
+            return self.is_stored and self.disk_category.startswith(ESSD)
+        return self.is_stored and self.status is SnapshotStatus.ACCOMPLISHED
 
     def percent(self, now: datetime) -> int:
         """Return how much is uploaded; 100 comes with the end only."""

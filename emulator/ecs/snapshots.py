@@ -79,6 +79,7 @@ def create_snapshot(cloud: Cloud, params: Params) -> dict[str, Any]:
         disk_id=disk.disk_id,
         disk_size_gib=disk.size_gib,
         disk_type=disk.type,
+        disk_category=disk.category,
         created=cloud.now(),
         upload=timedelta(seconds=cloud.settings.snapshot_upload_s),
         tags=tags_of(params),
@@ -161,9 +162,13 @@ async def expire(cloud: Cloud, snapshot: Snapshot) -> None:
 
 
 async def forget(cloud: Cloud, snapshot: Snapshot) -> None:
+    """Delete what is stored of a snapshot, once no disk is to be made of it any more."""
     if not snapshot.is_stored:
         return
     snapshot.is_stored = False
+    for disk in [*cloud.disks.values()]:
+        if disk.source_snapshot_id == snapshot.snapshot_id:
+            await disk.settled.wait()  # what was ordered while it was there is still made of it
     try:
         await cloud.machines.delete_snapshot(snapshot.snapshot_id)
     except MachineError as exc:
@@ -211,7 +216,11 @@ def matches(cloud: Cloud, snapshot: Snapshot, params: Params) -> bool:
         "SourceDiskType": snapshot.disk_type,
         "Usage": usage(cloud, snapshot),
     }
-    return all(params.get(name, "all") in ("all", value) for name, value in have.items())
+    wanted = {name: params.get(name, value) for name, value in have.items()}
+    for name in ("Status", "SnapshotType"):
+        if wanted[name] == "all":
+            wanted[name] = have[name]
+    return wanted == have
 
 
 def usage(cloud: Cloud, snapshot: Snapshot) -> str:
@@ -229,7 +238,7 @@ def remaining_s(snapshot: Snapshot, now: datetime) -> int:
 
 
 def body(cloud: Cloud, snapshot: Snapshot) -> dict[str, Any]:
-    """Return a snapshot as DescribeSnapshots shows it; ``Available`` comes before the upload."""
+    """Return a snapshot as DescribeSnapshots shows it."""
     percent = snapshot.percent(cloud.now())
     shown = {
         "SnapshotId": snapshot.snapshot_id,
@@ -238,7 +247,7 @@ def body(cloud: Cloud, snapshot: Snapshot) -> dict[str, Any]:
         "Status": snapshot.status,
         "Progress": f"{percent}%",
         "RemainTime": remaining_s(snapshot, cloud.now()),
-        "Available": snapshot.is_stored and snapshot.status is not SnapshotStatus.FAILED,
+        "Available": snapshot.is_available,
         "Usage": usage(cloud, snapshot),
         "InstantAccess": False,
         "Category": "standard",

@@ -43,6 +43,7 @@ ORDER = (
         "InvalidDiskCategory.ValueNotSupported",
         "InvalidDataDiskSize.ValueNotSupported",
         "InvalidSpotPriceLimit",
+        "InvalidDiskDescription.Malformed",
     ),
     *docs(403, "OperationDenied.NoStock", "Zone.NotOnSale"),
     *docs(
@@ -165,6 +166,7 @@ TRUTHS = dict(
             "TagResources",
             REGION,
             TAGS,
+            docs(400, "NumberExceed.ResourceIds"),
             docs(403, "QuotaExceed.Tags"),
             docs(404, "InvalidResourceType.NotFound", "InvalidResourceId.NotFound"),
         ),

@@ -165,7 +165,7 @@ def too_long(draft: Draft) -> Iterator[Mutation]:
     for form, most in LISTS.get(action, {}).items():
         names = {form.format(number): f"40{number}" for number in range(1, most + 2)}
         wire = draft.sent().with_query(draft.query | names)
-        yield Mutation(f"{most + 1} of {form}", wire, (INVALID,))
+        yield Mutation(f"{most + 1} of {form}", wire, (INVALID, "NumberExceed"))
 
 
 def bad_lists(draft: Draft) -> Iterator[Mutation]:

@@ -105,6 +105,9 @@ async def test_resources_are_tagged_all_or_none(world: World) -> None:
         world.ecs("TagResources", **params | {"ResourceType": "vpc"})
     with refused("MissingParameter"):
         world.ecs("TagResources", **{k: v for k, v in params.items() if "Tag__" not in k})
+    many = {f"ResourceId__{number}": f"i-{number}" for number in range(1, 52)}
+    with refused("NumberExceed.ResourceIds", 400):
+        world.ecs("TagResources", **params | many)
 
 
 async def test_twenty_tags_are_the_most(world: World) -> None:
