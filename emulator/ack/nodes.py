@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from emulator.ack.actions import action
@@ -51,28 +51,31 @@ def describe_cluster_nodes(cloud: Cloud, params: Params) -> dict[str, Any]:
     if pool_id and all(pool.node_pool_id != pool_id for pool in pools):
         raise ApiError(NOT_FOUND, "ErrorNodePoolNotFound", f"nodepool {pool_id} is not found")
     found = [
-        (pool, node)
+        (node.instance_id, pool, node)
         for pool in pools
         if pool_id in (None, pool.node_pool_id)
         for node in pool.nodes.values()
-        if matches(cloud, cluster, node, params)
     ]
-    # As they were ordered, whatever their pools: one that joins later changes no page before its
-    # own. One that goes moves those behind it up by one place. No source for ACK's own order.
-    found.sort(key=ordered)
+    # As they were ordered, whatever their pools, which their ids tell: one that joins later changes
+    # no page before its own, one that goes moves those behind it up. No source for ACK's own order.
+    found.sort(key=itemgetter(0))
+    if asked := filters(params):
+        found = [each for each in found if matches(cloud, cluster, each[2], asked)]
     size, number = int(params.get("pageSize", 10)), int(params.get("pageNumber", 1))
     shown = found[(number - 1) * size : number * size]
     return {
-        "nodes": [body(cloud, cluster, pool, node) for pool, node in shown],
+        "nodes": [body(cloud, cluster, pool, node) for _, pool, node in shown],
         "page": {"page_number": number, "page_size": size, "total_count": len(found)},
     }
 
 
-def ordered(found: tuple[NodePool, PoolNode]) -> tuple[datetime, str]:
-    return found[1].created, found[1].instance_id
+def filters(params: Params) -> dict[str, str]:
+    names = ("instanceIds", "nodeNames", "nodeIps", "state")
+    asked = {name: params[name] for name in names if params.get(name)}
+    return {name: text for name, text in asked.items() if (name, text) != ("state", "all")}
 
 
-def matches(cloud: Cloud, cluster: Cluster, node: PoolNode, params: Params) -> bool:
+def matches(cloud: Cloud, cluster: Cluster, node: PoolNode, asked: Mapping[str, str]) -> bool:
     """Tell whether a node is asked for. Bodies are made of shown ones only: they cost more."""
     instance = cloud.instances.get(node.instance_id)
     have = {
@@ -80,10 +83,9 @@ def matches(cloud: Cloud, cluster: Cluster, node: PoolNode, params: Params) -> b
         "nodeNames": node.node_name,
         "nodeIps": instance.private_ip if instance else "",
     }
-    for name, value in have.items():
-        if params.get(name) and value not in params[name].split(","):
-            return False
-    return "state" not in params or params["state"] in ("all", state(cloud, cluster, node))
+    if any(have[name] not in asked[name].split(",") for name in have if name in asked):
+        return False
+    return "state" not in asked or asked["state"] == state(cloud, cluster, node)
 
 
 def nodes_of(cloud: Cloud, cluster: Cluster, pool: NodePool) -> Iterator[dict[str, Any]]:
