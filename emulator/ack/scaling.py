@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.2
+FIRST_LOOK_S = 0.01  # a node on paper can be Ready at once
 POOL_LABEL = "alibabacloud.com/nodepool-id"
 
 
@@ -94,7 +95,7 @@ def node_order(cloud: Cloud, cluster: Cluster, pool: NodePool) -> InstanceOrder:
     """Return what an instance of the pool is made from, by the pool's present description."""
     group, config = pool.scaling_group, pool.kubernetes_config
     key_pair = group.get("key_pair", "")
-    if key_pair and cloud.key_pairs.find(key_pair) is None:  # deleted since the pool named it
+    if key_pair and key_pair not in cloud.key_pairs:  # deleted since the pool named it
         raise TaskFailedError(
             f"InvalidKeyPairName.NotFound: The specified KeyPairName {key_pair} does not exist."
         )
@@ -163,7 +164,7 @@ async def joined(cloud: Cloud, cluster: Cluster, nodes: list[PoolNode]) -> list[
     """Wait until every node is Ready or has failed; return what failed."""
     within = timedelta(seconds=cloud.settings.node_join_within_s)
     deadline = cloud.now() + within
-    waiting = list(nodes)
+    waiting, pause_s = list(nodes), FIRST_LOOK_S
     while waiting:
         for node in list(waiting):
             if is_settled(cloud, cluster, node):
@@ -173,7 +174,8 @@ async def joined(cloud: Cloud, cluster: Cluster, nodes: list[PoolNode]) -> list[
                 node.error = f"the node did not become Ready within {within}"
             break
         if waiting:
-            await cloud.clock.sleep(LOOK_EVERY_S)
+            await cloud.clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, LOOK_EVERY_S)
     return [f"{node.instance_id}: {node.error}" for node in nodes if node.error]
 
 

@@ -6,7 +6,6 @@ Not emulated: ranges, ETags, CRCs, signatures; a node reads whole public objects
 from __future__ import annotations
 
 import argparse
-import shutil
 import signal
 import sys
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from emulator.content.served import ServedProcess
 
+_CHUNK = 1 << 20
 _NO_SUCH_KEY = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>\n"
@@ -52,9 +52,16 @@ class _ObjectHandler(BaseHTTPRequestHandler):
             self._refuse()
             return
         size = self._announce(path)
+        left = size
         with path.open("rb") as file:
-            shutil.copyfileobj(file, self.wfile, 1 << 20)
-        self._log_call(HTTPStatus.OK, size)
+            while True:
+                chunk = file.read(_CHUNK)
+                left -= len(chunk)
+                if not left:  # before the end is sent: who has all of it finds it in the log
+                    self._log_call(HTTPStatus.OK, size)
+                self.wfile.write(chunk)
+                if left <= 0 or not chunk:
+                    break
 
     def do_HEAD(self) -> None:
         path = self._object()
