@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,20 +26,13 @@ from emulator.kube.cluster import KubeCluster
 from emulator.machines.base import Machines
 from emulator.metering import journal
 from emulator.request_log import RequestLog
+from emulator.serving import PartServer
 from emulator.settings import Settings
 
 log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 KUBE_PORT = 6443  # inside the network of real machines
 KINDS = ("paper", "real")
-
-
-class FrontServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to the process it is part of."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +149,10 @@ class Emulator:
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        server = FrontServer(config)
+        server = PartServer(config)
 
         def end() -> None:
-            server.should_exit = True
+            server.end()
             connections.end()
 
         self._run(server.serve(sockets=[front]), end)

@@ -70,7 +70,7 @@ class KubeCluster:
     def stop(self) -> None:
         """Ask ``run`` to return once requests under way are answered."""
         self.store.close()
-        self._server.should_exit = True
+        self._server.end()
 
     def _new_token(self, user: str) -> str:
         token = secrets.token_urlsafe(_TOKEN_BYTES)

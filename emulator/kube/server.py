@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-from collections.abc import Iterator
 
 import uvicorn
 from starlette.applications import Starlette
 
 from emulator.kube.pki import Pki
+from emulator.serving import PartServer
 
 _LAST_REQUESTS_S = 2  # how long a stop waits for requests under way; watches are ended before
 
 
-class KubeServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to the process it is part of."""
+class KubeServer(PartServer):
+    """The API server of one cluster."""
 
     def __init__(self, app: Starlette, pki: Pki) -> None:
         super().__init__(
@@ -31,12 +30,8 @@ class KubeServer(uvicorn.Server):
             )
         )
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cut off idle connections, then stop as usual.
+    def close_idle(self) -> None:
+        """Cut off idle connections.
 
         A client that keeps one open does not read from it, so it would never take part in the
         orderly end of TLS that a stop otherwise waits for.
@@ -45,8 +40,7 @@ class KubeServer(uvicorn.Server):
             cycle = getattr(connection, "cycle", None)
             if cycle is None or cycle.response_complete:
                 connection.transport.abort()
-        await super().shutdown(sockets)
 
     async def serve_on(self, sockets: list[socket.socket]) -> None:
-        """Answer on all sockets until ``should_exit`` is set."""
+        """Answer on all sockets until ``end`` is called."""
         await self.serve(sockets=sockets)
