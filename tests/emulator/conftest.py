@@ -9,6 +9,7 @@ import pytest
 
 from emulator.app import Handle, running
 from tests.conftest import INSTANT
+from tests.emulator.paper_lab import Lab, paper_lab
 from tests.emulator.world import World
 
 
@@ -27,3 +28,10 @@ def quiet_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
     """Return a local cloud for calls that change nothing in it; all tests of a module share it."""
     with running(tmp_path_factory.mktemp("cloud"), settings=INSTANT, seed="empty") as handle:
         yield handle
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    """Return one paper machine with a data disk, whose faults the test arms."""
+    async with paper_lab(tmp_path) as lab:
+        yield lab

@@ -1,186 +1,26 @@
-"""Paper machines that behave badly on demand: SSH, registry, package server, a full disk."""
+"""Paper machines that behave badly on demand: registry, package server, a full disk."""
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import asyncssh
 import pytest
-import requests
 from alibabacloud_cs20151215 import models as cs
 
 from emulator.app import Handle, running
-from emulator.clock import Clock
 from emulator.content.catalogue import KUBELET_PACKAGE
 from emulator.faults import (
     DiskFull,
     Fault,
-    Faults,
-    HostKeyChanged,
     PackageMissing,
     RegistryError,
     RegistryTruncated,
-    SshDropped,
-    SshRefused,
 )
-from emulator.kube.store import KubeStore
-from emulator.machines.base import DiskAttachment, MachineSpec
-from emulator.machines.paper import PaperMachines
-from emulator.machines.paper_machine import PaperMachine
-from emulator.settings import Settings
 from tests.conftest import INSTANT
+from tests.emulator.paper_lab import COREDNS, REMOTE, WITH_RUNTIME, Lab
 from tests.emulator.sdk import cs_client
-
-REMOTE = Path(__file__).parents[2] / "include/ack_preload/remote"
-KEY = asyncssh.generate_private_key("ssh-ed25519")
-PUBLIC = KEY.export_public_key().decode()
-SERIAL = "bp1c0ffee00000000001"
-UUID = "4b1d0000-0000-5000-8000-000000000001"
-COREDNS = "acs/coredns"
-WITH_RUNTIME = """set -e; mkfs.ext4 -q /dev/vdb; mkdir -p /mnt/d; mount /dev/vdb /mnt/d
-    mkdir -p /mnt/d/containerd /var/lib/containerd
-    mount --bind /mnt/d/containerd /var/lib/containerd
-    yum install -y containerd-1.6.20 >/dev/null; systemctl start containerd"""
-
-
-class Lab:
-    """One paper machine with a data disk, and ways to reach it."""
-
-    def __init__(self, machines: PaperMachines, machine: PaperMachine, faults: Faults) -> None:
-        self.machines, self.machine, self.faults = machines, machine, faults
-
-    @contextlib.asynccontextmanager
-    async def connection(
-        self, known_hosts: asyncssh.SSHKnownHosts | None = None
-    ) -> AsyncIterator[asyncssh.SSHClientConnection]:
-        async with asyncssh.connect(
-            self.machine.spec.private_ip,
-            self.machines.ssh_port,
-            username="root",
-            client_keys=[KEY],
-            known_hosts=known_hosts,
-        ) as connection:
-            yield connection
-
-    async def run(self, command: str, stdin: str = "") -> asyncssh.SSHCompletedProcess:
-        async with self.connection() as connection:
-            return await connection.run(command, input=stdin)
-
-    async def pull(self, image: str = "") -> str:
-        """Pull an image, and return what was said when that fails."""
-        done = await self.run(f"crictl pull {image or self.image(COREDNS)}")
-        return str(done.stderr).strip() if done.exit_status else ""
-
-    def image(self, repository: str) -> str:
-        images = (*self.machines.system_images(), self.machines.workload_image())
-        return next(each for each in images if f"/{repository}:" in each)
-
-    def get(self, path: str) -> requests.Response:
-        return requests.get(f"{self.machines.packages_url}{path}", timeout=30)
-
-    def digest(self) -> str:
-        tag = self.image(COREDNS).rpartition(":")[2]
-        return self.get(f"/v2/{COREDNS}/manifests/{tag}").headers["Docker-Content-Digest"]
-
-
-@pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
-    clock, faults = Clock(), Faults()
-    machines = PaperMachines(Settings(), clock, KubeStore(clock), tmp_path, faults)
-    await machines.open()
-    await machines.create_disk("d-1", 40)
-    spec = MachineSpec(
-        machine_id="i-1",
-        name="builder",
-        hostname="builder",
-        private_ip=machines.reserve_ip("i-1"),
-        authorized_keys=(PUBLIC,),
-        disks=(DiskAttachment("d-1", "/dev/vdb", SERIAL, 40),),
-    )
-    machine = machines.machine(spec)
-    await machine.start()
-    yield Lab(machines, machine, faults)
-    await machines.close()
-
-
-class TestSsh:
-    @pytest.mark.parametrize("target", ["i-1", "builder", "build*"], ids=["id", "name", "glob"])
-    async def test_a_refused_connection_is_closed_and_the_next_one_works(
-        self, lab: Lab, target: str
-    ) -> None:
-        lab.faults.add(SshRefused(target=target))
-        with pytest.raises((OSError, asyncssh.Error)):
-            await lab.run("true")
-        assert (await lab.run("echo there")).stdout == "there\n"
-
-    async def test_another_machine_is_let_alone(self, lab: Lab) -> None:
-        lab.faults.add(SshRefused(target="i-2", times=0))
-        assert (await lab.run("echo there")).stdout == "there\n"
-
-    async def test_only_the_connections_that_were_named_are_refused(self, lab: Lab) -> None:
-        lab.faults.add(SshRefused(target="i-1", nth=2, times=2))
-        assert [await self._connects(lab) for _ in range(4)] == [True, False, False, True]
-
-    async def _connects(self, lab: Lab) -> bool:
-        try:
-            await lab.run("true")
-        except (OSError, asyncssh.Error):
-            return False
-        return True
-
-    @pytest.mark.parametrize("after_bytes", [0, 5, 200_000])
-    async def test_a_dropped_connection_has_sent_so_many_bytes(
-        self, lab: Lab, after_bytes: int
-    ) -> None:
-        lab.faults.add(SshDropped(after_bytes=after_bytes))
-        async with lab.connection() as connection:
-            command = "head -c 400000 /dev/zero | tr '\\0' x; sleep 600"
-            async with connection.create_process(command, encoding=None) as process:
-                received = b""
-                with contextlib.suppress(asyncssh.ConnectionLost):
-                    while chunk := await process.stdout.read(4096):
-                        received += chunk
-                await connection.wait_closed()
-        assert len(received) == after_bytes
-        assert process.exit_status is None
-
-    async def test_a_command_that_says_less_is_dropped_at_its_end(self, lab: Lab) -> None:
-        lab.faults.add(SshDropped(after_bytes=100))
-        async with lab.connection() as connection:
-            done = await connection.run("echo short; exit 3")
-        assert (done.stdout, done.exit_status) == ("short\n", None)
-
-    async def test_what_a_dropped_command_detached_goes_on(self, lab: Lab) -> None:
-        lab.faults.add(SshDropped(after_bytes=2))
-        mark = lab.machine.root.path / "root/done"
-        job = f"(sleep 0.2; touch {mark}) >/dev/null 2>&1 </dev/null & echo started; sleep 600"
-        async with lab.connection() as connection:
-            await connection.run(job)
-        until = "until [ -e /root/done ]; do sleep 0.02; done"
-        await lab.run(f"cd /; {until.replace('/root/done', str(mark))}")
-
-    async def test_a_changed_host_key_is_met_by_a_client_that_knew_the_old_one(
-        self, lab: Lab
-    ) -> None:
-        known = lab.machine.ssh.host_key
-        address = f"[{lab.machine.spec.private_ip}]:{lab.machines.ssh_port}"
-        hosts = asyncssh.import_known_hosts(f"{address} {known}\n")
-        async with lab.connection(hosts):
-            pass
-        lab.faults.add(HostKeyChanged(nth=2))
-        async with lab.connection(hosts):
-            pass
-        with pytest.raises(asyncssh.HostKeyNotVerifiable):
-            async with lab.connection(hosts):
-                pass
-        assert lab.machine.ssh.host_key != known
-        lab.faults.clear()  # the key does not come back
-        with pytest.raises(asyncssh.HostKeyNotVerifiable):
-            async with lab.connection(hosts):
-                pass
 
 
 class TestRegistry:

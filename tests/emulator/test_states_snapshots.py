@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from emulator.faults import SnapshotFailed
-from tests.emulator.test_states import Refusal, cells, check
+from tests.emulator.state_tables import Refusal, cells, check
 from tests.emulator.world import UPLOAD_S, World
 
 NOT_READY = ("InvalidSnapshotId.NotReady", 403)
