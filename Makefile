@@ -17,10 +17,10 @@ SHELL_FILES = $(shell git ls-files --cached --others --exclude-standard '*.sh') 
 # Tests that need Linux as root; elsewhere they are left out, and that is said.
 ON_MACHINES := $(shell [ "$$(uname -s)" = Linux ] && [ "$$(id -u)" = 0 ] && echo yes)
 
-.PHONY: help setup setup-dev demo up down check test test-machine golden test-vm docs lock clean
+.PHONY: help setup setup-dev demo up down check test test-machine bench-emulator golden test-vm docs lock clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## Install what make demo needs: Debian packages and .venv (done by each target)
 	@local/setup.sh
@@ -48,7 +48,8 @@ check: setup-dev  ## Lint, types, shell scripts, import directions, docs (fast)
 	$(BIN)/python -m pytest -q -p no:randomly tests/docs
 
 # Most tests wait for a process, not for a core; a file stays on one worker, with its fixtures.
-PARALLEL := -n 2 --dist loadfile
+# xdist would begin with the files of most tests: tests/conftest.py puts the longest first instead.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 test: setup-dev  ## Run all tests; those on real machines when root on Linux
 ifeq ($(ON_MACHINES),yes)
@@ -60,6 +61,9 @@ endif
 
 test-machine: setup-dev  ## Only the tests on real machines (root, Linux)
 	$(BIN)/python -m pytest -m machine $(ARGS)
+
+bench-emulator: setup  ## How many nodes and calls the local cloud bears: a table, and a verdict
+	@$(BIN)/python -m local.bench $(BENCH)
 
 golden: setup-dev  ## Accept the requests that a night on paper machines sends, for review
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/dags/test_real_airflow.py -k golden

@@ -28,6 +28,21 @@ INSTANT = Settings(
 )
 
 
+# Of two workers, each with a file at a time, one must not come to these when the other has done
+# all the rest. Longest first; the first alone takes minutes.
+LONG_FILES = (
+    "tests/dags/test_real_airflow.py",
+    "tests/emulated/test_remote_jobs.py",
+    "tests/local/test_compose.py",
+)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly, whose order of the others stays
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
 @pytest.fixture
 def cloud_handle(tmp_path: Path) -> Iterator[Handle]:
     """Return a fresh local cloud with the demo seed on paper machines, without delays.
