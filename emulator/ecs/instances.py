@@ -112,12 +112,11 @@ def launched(cloud: Cloud, ordered: list[InstanceOrder], params: Params) -> list
 )
 def describe_instances(cloud: Cloud, params: Params) -> dict[str, Any]:
     wanted = wanted_ids(params, "InstanceIds")
+    known = cloud.instances.shown()
     shown = [
-        instance
-        for instance in cloud.instances.shown().values()
-        if (wanted is None or instance.instance_id in wanted)
-        and matches(cloud, instance, params)
-        and has_tags(instance.tags, params)
+        known[instance_id]
+        for instance_id in (known if wanted is None else wanted & known.keys())
+        if matches(cloud, known[instance_id], params) and has_tags(known[instance_id].tags, params)
     ]
     return page(
         params,
