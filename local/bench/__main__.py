@@ -30,6 +30,7 @@ OUT = Path(".local/bench/emulator.json")
 READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 120.0
 LOOK_EVERY_S = 0.2
+WIDTH = 110  # of the table, also where there is no terminal
 
 
 class BenchError(Exception):
@@ -170,7 +171,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parsed(arguments)
-    console = Console()
+    console = Console(width=WIDTH)
     console.print(f"{options.pools * options.nodes} nodes in {options.pools} pools, then calls ...")
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
