@@ -16,6 +16,7 @@ from pathlib import Path
 
 from emulator import fault_control
 from emulator.ack.tasks import TaskFailedError
+from emulator.collecting import survivors_kept
 from emulator.faults import Fault
 from emulator.lifetime import KINDS, Emulator, Options
 from emulator.machines.base import MachineError
@@ -68,7 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser().error(str(exc))
     wanted = Options(options.state, options.machines, options.seed, options.port, settings)
     try:
-        return asyncio.run(serve(wanted, faults))
+        with survivors_kept():
+            return asyncio.run(serve(wanted, faults))
     except (MachineError, TaskFailedError, OSError) as exc:
         print(f"the local cloud did not start: {exc}", file=sys.stderr)
         return 1

@@ -6,6 +6,7 @@ A sample of ``make bench-emulator``, which does the same with ten times as many.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from alibabacloud_cs20151215 import models
 from alibabacloud_cs20151215.client import Client
 
 from emulator.app import Handle, running
+from emulator.collecting import survivors_kept
 from emulator.machines.paper_network import FIRST_HOST, LAST_HOST, SSH_PORT, PaperNetwork, listening
 from emulator.settings import Settings
 from local.bench import building, figures, load
@@ -169,6 +171,24 @@ async def test_all_is_the_name_of_no_node(world: World, name: str) -> None:
     path = f"/clusters/{world.cluster}/nodes"
     assert world.ack("DescribeClusterNodes", path, **{name: "all"})["nodes"] == []
     assert len(world.ack("DescribeClusterNodes", path, state="all")["nodes"]) == 1
+
+
+# -- the collector of cycles
+
+
+def test_what_survived_a_full_collection_is_not_looked_at_again() -> None:
+    with survivors_kept():
+        gc.collect()
+        kept = gc.get_freeze_count()
+        assert kept > 10_000
+        survivor = [[number] for number in range(1000)]
+        gc.collect()
+        assert gc.get_freeze_count() > kept + len(survivor) / 2
+        cycle: list[object] = []
+        cycle.append(cycle)
+        del cycle
+        assert gc.collect() > 0, "young cycles are no longer found"
+    assert gc.get_freeze_count() == 0
 
 
 # -- addresses
