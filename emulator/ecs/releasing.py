@@ -49,6 +49,9 @@ async def release(cloud: Cloud, instance: Instance) -> None:
         instance.failure = str(exc)
         instance.is_being_released = False  # a later call may have more luck
         instance.status = InstanceStatus.STOPPED
+        for disk_id in instance.disk_ids:
+            if (disk := cloud.disks.get(disk_id)) and disk.status is DiskStatus.DETACHING:
+                disk.status = DiskStatus.IN_USE
         cloud.failed(instance.instance_id, f"not released: {exc}")
         return
     cloud.instances.pop(instance.instance_id)

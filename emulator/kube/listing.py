@@ -82,5 +82,5 @@ def _read_token(token: str) -> tuple[list[str], int]:
     try:
         version, namespace, name = json.loads(base64.urlsafe_b64decode(token))
         return [str(namespace), str(name)], int(version)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise bad_request(f"continue key is not valid: {token[:80]!r}") from None

@@ -23,6 +23,7 @@ class Journal:
     """Appends to a file; an earlier cloud of the same folder keeps its part of it."""
 
     def __init__(self, path: Path) -> None:
+        cut_back(path)
         self._file: TextIO = path.open("a", buffering=1)
 
     def start(self, now: datetime) -> None:
@@ -44,6 +45,13 @@ class Journal:
 
     def close(self) -> None:
         self._file.close()
+
+
+def cut_back(path: Path) -> None:
+    """Drop an event that its writer did not come to the end of: the next would stick to it."""
+    if path.exists():
+        with path.open("r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 class JournalError(Exception):

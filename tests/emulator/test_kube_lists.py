@@ -101,6 +101,7 @@ def test_kubectl_lists_in_pages(world: KubeWorld) -> None:
         pytest.param(base64.urlsafe_b64encode(b'["a"]').decode(), id="too short"),
         pytest.param(base64.urlsafe_b64encode(b'[null,"a","b"]').decode(), id="no version"),
         pytest.param(base64.urlsafe_b64encode(b"[" * 5000).decode(), id="deep"),
+        pytest.param(base64.urlsafe_b64encode(b'[1e400,"a","b"]').decode(), id="no number"),
         pytest.param("é", id="not ASCII"),
     ],
 )

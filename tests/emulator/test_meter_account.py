@@ -16,7 +16,7 @@ from alibabacloud_ecs20140526 import models
 
 from emulator.app import Handle, running
 from emulator.metering.__main__ import main
-from emulator.metering.journal import JournalError, replay
+from emulator.metering.journal import Journal, JournalError, replay
 from emulator.metering.lines import Line, Reading
 from tests.conftest import INSTANT
 from tests.emulator.sdk import ecs_client
@@ -175,6 +175,16 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     lines, now = replay(path)
     assert lines == [Line("key_pair", "a", "", NOON, Reading("a", {}, {}, 0))]
     assert now == NOON
+
+
+def test_a_cloud_that_starts_after_a_cut_off_line_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "meter.jsonl"
+    path.write_text(f'{{"time":"{NOON.isoformat()}","event":"start"}}\n{{"time":"2026-11-2')
+    journal = Journal(path)
+    journal.start(NOON)
+    journal.close()
+    assert replay(path) == ([], NOON)
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["start"] * 2
 
 
 def test_an_event_of_an_unknown_resource_is_an_error(tmp_path: Path) -> None:

@@ -158,3 +158,21 @@ async def test_a_call_on_a_disk(world: World, call: str, state: str, refusal: Re
         assert [disk.status for disk in disks] == [state]
     disk_id = disks[0].disk_id if disks else "d-unknown"
     check(world, lambda: world.ecs(call, DiskId=disk_id), refusal)
+
+
+async def test_a_disk_stays_in_use_when_its_instance_could_not_be_released(world: World) -> None:
+    disk = {"DataDisk.1.Category": "cloud_essd", "DataDisk.1.Size": 40}
+    kept = {"DataDisk.1.DeleteWithInstance": False}
+    order = world.order(**disk, **kept)
+    (instance_id,) = world.ecs("RunInstances", **order)["InstanceIdSets"]["InstanceIdSet"]
+    await world.settle()
+    world.machines.fails.add("destroy")
+    world.ecs("DeleteInstance", InstanceId=instance_id, Force=True)
+    await world.settle()
+    (found,) = world.ecs("DescribeDisks", RegionId="cn-hangzhou", DiskType="data")["Disks"]["Disk"]
+    assert found["Status"] == "In_use"
+    world.machines.fails.clear()
+    world.ecs("DeleteInstance", InstanceId=instance_id, Force=True)
+    await world.settle()
+    (found,) = world.ecs("DescribeDisks", RegionId="cn-hangzhou", DiskType="data")["Disks"]["Disk"]
+    assert found["Status"] == "Available"
