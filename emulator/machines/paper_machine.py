@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,13 +74,17 @@ class PaperMachine:
         self.shell = Shell(self.root.path, ground.tools, (self.root.folder, *disks))
         self.ssh = SshServer(self.shell, spec.authorized_keys, ground.faults, spec.names)
         self._joining: asyncio.Task[None] | None = None
+        self._filling = threading.Lock()  # faults are armed on any thread
+        self._is_up = False
         self._is_full = False
         self.failure = ""
         """Why a node never joined; what `/var/log/cloud-init-output.log` would tell."""
 
     async def start(self) -> None:
         self._lay_out()
-        self._ground.faults.watch(self._fill_disks)
+        self._is_up = True
+        self._ground.faults.watch(self._fill_disks)  # first: none is missed in between
+        self._fill_disks()
         await self.ssh.open(self.spec.private_ip, self._ground.ssh_port)
         if self.spec.node is not None:
             self._joining = asyncio.create_task(self._join(self.spec.node))
@@ -104,6 +109,8 @@ class PaperMachine:
         await cancelled(self._joining)
         self._joining = None
         self._ground.faults.unwatch(self._fill_disks)
+        with self._filling:  # one that runs has its folder until it is done
+            self._is_up = False
         await self.ssh.close()
         if self.shell.is_used and self.root.path.exists():
             await asyncio.to_thread(paper_processes.end_all, self.root.path, self.shell.sessions)
@@ -111,14 +118,17 @@ class PaperMachine:
 
     def _fill_disks(self) -> None:
         """Tell the tools which data disks are full, at the start and whenever faults change."""
-        full = {}
-        for disk in self.spec.disks:
-            fault = self._ground.faults.holds(DiskFull, disk.disk_id, *self.spec.names)
-            if fault is not None:
-                full[disk.disk_id] = fault.free_mib
-        if full or self._is_full:
-            space.describe(self.root, full)
-        self._is_full = bool(full)
+        with self._filling:
+            if not self._is_up:  # ended meanwhile: its folder may be gone
+                return
+            full = {}
+            for disk in self.spec.disks:
+                fault = self._ground.faults.holds(DiskFull, disk.disk_id, *self.spec.names)
+                if fault is not None:
+                    full[disk.disk_id] = fault.free_mib
+            if full or self._is_full:
+                space.describe(self.root, full)
+            self._is_full = bool(full)
 
     def _lay_out(self) -> None:
         root = self.root.path
@@ -149,7 +159,6 @@ class PaperMachine:
                 "tools": str(self._ground.tools),
             },
         )
-        self._fill_disks()
         for tool in (self._ground.tools / self._ground.package_manager).iterdir():
             link = root / "usr/bin" / tool.name
             if not link.is_symlink():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,6 +168,26 @@ class TestFullDisk:
         await lab.machine.start()
         await lab.run(WITH_RUNTIME)
         assert "no space left" in await lab.pull()
+
+    async def test_a_fault_may_be_armed_while_its_machine_goes(self, lab: Lab) -> None:
+        """Who arms it had it in hand before the machine went, and comes to it afterwards."""
+        ended, going = threading.Event(), threading.Event()
+
+        def held_up() -> None:
+            going.set()
+            assert ended.wait(10)
+
+        await lab.machine.stop()
+        lab.faults.watch(held_up)  # told before the machine is
+        await lab.machine.start()
+        arming = asyncio.ensure_future(asyncio.to_thread(lab.faults.add, DiskFull()))
+        try:
+            await asyncio.to_thread(going.wait, 10)
+            await lab.machine.destroy()
+        finally:
+            ended.set()
+        assert await arming == "f-1"
+        assert not lab.machine.root.folder.exists()
 
     async def test_the_system_disk_has_room_all_the_same(self, lab: Lab) -> None:
         await lab.run("yum install -y containerd >/dev/null; systemctl start containerd")
