@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import socket
 import struct
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +22,12 @@ from emulator.machines.paper_tools import sandbox
 if TYPE_CHECKING:
     import asyncssh
 
+log = logging.getLogger(__name__)
+
 CHUNK = 64 * 1024
 BACKLOG = 128
+ACCEPT_AGAIN_S = 0.1
+TAKEN_WITHIN_S = 2.0  # by a client that is about to be cut
 MIN_EXIT = 0
 SIGNALLED = 128  # what a shell adds to a signal number
 
@@ -50,13 +56,10 @@ class Shell:
         """Start a command line; the caller feeds and reads its streams."""
         self.is_used = True
         confine = [sys.executable, "-I", "-S", sandbox.__file__, *map(str, self.writable), "--"]
+        bash = [shutil.which("bash") or "/bin/bash", "--noprofile", "--norc", "-c", command]
         process = await asyncio.create_subprocess_exec(
             *confine,
-            shutil.which("bash") or "/bin/bash",
-            "--noprofile",
-            "--norc",
-            "-c",
-            command,
+            *bash,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -72,11 +75,7 @@ class SshServer:
     """The listener of one machine. Its host key stays the same as long as the machine exists."""
 
     def __init__(
-        self,
-        shell: Shell,
-        authorized_keys: tuple[str, ...],
-        faults: Faults,
-        names: tuple[str, ...],
+        self, shell: Shell, authorized_keys: tuple[str, ...], faults: Faults, names: tuple[str, ...]
     ) -> None:
         import asyncssh  # noqa: PLC0415  # 0.2 s; not every emulator has paper machines
 
@@ -129,7 +128,12 @@ class SshServer:
         loop = asyncio.get_running_loop()
         with listener:
             while True:
-                connection, _ = await loop.sock_accept(listener)
+                try:
+                    connection, _ = await loop.sock_accept(listener)
+                except OSError as exc:  # no more files, or a client that gave up: it passes
+                    log.warning("No SSH connection to %s: %s", self._names[0], exc)
+                    await asyncio.sleep(ACCEPT_AGAIN_S)
+                    continue
                 if self._faults.strike(SshRefused, *self._names):
                     reset(connection)
                     continue
@@ -255,14 +259,25 @@ async def _pump(
             allowance.left -= len(chunk)
         try:
             target.write(chunk)
-            await target.drain()
+            if allowance is None or allowance.left:
+                await target.drain()
         except (OSError, asyncssh.Error):
             is_open = False
         if allowance is not None and not allowance.left:
             is_open = False
-            while target.channel.get_write_buffer_size() and not target.is_closing():
-                await asyncio.sleep(0)  # an abort drops what is still here
+            await _taken(target)  # an abort drops what is still here
             allowance.connection.abort()
+
+
+async def _taken(target: asyncssh.SSHWriter[bytes]) -> None:
+    """Wait until all is sent, for as long as the client goes on to take it."""
+    size, until = sys.maxsize, 0.0
+    while (left := target.channel.get_write_buffer_size()) and not target.is_closing():
+        if left < size:
+            size, until = left, time.monotonic() + TAKEN_WITHIN_S
+        elif time.monotonic() > until:
+            break
+        await asyncio.sleep(0.01)
 
 
 def host_tools() -> dict[str, str]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
+import resource
+import socket
 
 import asyncssh
 import pytest
@@ -12,7 +16,10 @@ from emulator.faults import (
     SshDropped,
     SshRefused,
 )
+from emulator.machines import paper_ssh
 from tests.emulator.paper_lab import Lab
+
+WITHIN_S = 10.0
 
 
 class TestSsh:
@@ -55,6 +62,39 @@ class TestSsh:
                 await connection.wait_closed()
         assert len(received) == after_bytes
         assert process.exit_status is None
+
+    async def test_a_client_that_does_not_read_is_dropped_all_the_same(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(paper_ssh, "TAKEN_WITHIN_S", 0.1)
+        lab.faults.add(SshDropped(after_bytes=50_000))
+        command = "head -c 60000 /dev/zero; sleep 600"
+        async with (
+            lab.connection() as connection,
+            connection.create_process(command, encoding=None, window=1000),
+        ):
+            await asyncio.wait_for(connection.wait_closed(), WITHIN_S)
+
+    async def test_the_listener_outlives_a_lack_of_open_files(
+        self, lab: Lab, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        loop, limits = asyncio.get_running_loop(), resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as client:
+            client.setblocking(False)
+            free = os.dup(client.fileno())
+            os.close(free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+            try:
+                address = (lab.machine.spec.private_ip, lab.machines.ssh_port)
+                await loop.sock_connect(client, address)
+                async with asyncio.timeout(WITHIN_S):
+                    while "No SSH connection to i-1" not in caplog.text:
+                        await asyncio.sleep(0)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            async with asyncio.timeout(WITHIN_S):
+                assert (await loop.sock_recv(client, 4)) == b"SSH-", "accepted when there is room"
+                assert (await lab.run("echo there")).stdout == "there\n"
 
     async def test_a_command_that_says_less_is_dropped_at_its_end(self, lab: Lab) -> None:
         lab.faults.add(SshDropped(after_bytes=100))
