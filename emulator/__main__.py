@@ -18,6 +18,7 @@ from emulator import fault_control
 from emulator.ack.tasks import TaskFailedError
 from emulator.collecting import survivors_kept
 from emulator.faults import Fault
+from emulator.faults.engine import FaultFailedError
 from emulator.lifetime import KINDS, Emulator, Options
 from emulator.machines.base import MachineError
 from emulator.seed import SEEDS
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with survivors_kept():
             return asyncio.run(serve(wanted, faults))
-    except (MachineError, TaskFailedError, OSError) as exc:
+    except (MachineError, TaskFailedError, FaultFailedError, OSError) as exc:
         print(f"the local cloud did not start: {exc}", file=sys.stderr)
         return 1
 
@@ -102,7 +103,7 @@ async def serve(options: Options, faults: list[Fault]) -> int:
     try:
         await emulator.start(asked)
         for fault in faults:
-            emulator.faults.add(fault)
+            await asyncio.to_thread(emulator.faults.add, fault)  # may restart servers
         if not asked.is_set():
             print(json.dumps(emulator.facts), flush=True)
         waits = [asyncio.ensure_future(each.wait()) for each in (asked, emulator.ended)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from difflib import get_close_matches
 from fnmatch import filter as matching
 from typing import Any
@@ -13,7 +15,7 @@ from starlette.routing import Route
 
 from emulator import ack, ecs
 from emulator.faults import Fault, FaultError, Faults
-from emulator.faults.engine import parse, schema, shortened
+from emulator.faults.engine import FaultFailedError, parse, schema, shortened
 from emulator.faults.kinds import EmptyBody, ResetAfter, ResetBefore, ServerError, Slow, Throttle
 
 OF_ACTIONS = (Throttle, ServerError, ResetBefore, ResetAfter, Slow, EmptyBody)
@@ -52,7 +54,23 @@ def read(text: str) -> Fault:
     return described(description)
 
 
+def answering(
+    endpoint: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """Answer with what failed around a fault, instead of a traceback in the log."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except FaultFailedError as exc:
+            return JSONResponse({"message": str(exc)}, status_code=500)
+
+    return answer
+
+
 def routes(faults: Faults) -> list[Route]:
+    """Return the routes. A change runs on a thread: it may start servers and fill disks."""
+
     async def listed(_request: Request) -> Response:
         return JSONResponse({"faults": [armed.shown() for armed in faults.armed()]})
 
@@ -61,26 +79,27 @@ def routes(faults: Faults) -> list[Route]:
 
     async def added(request: Request) -> Response:
         try:
-            fault_id = faults.add(read((await request.body()).decode(errors="replace")))
+            fault = read((await request.body()).decode(errors="replace"))
         except FaultError as exc:
             return JSONResponse({"message": str(exc)}, status_code=400)
+        fault_id = await asyncio.to_thread(faults.add, fault)
         return JSONResponse({"id": fault_id}, status_code=201)
 
     async def removed(request: Request) -> Response:
         fault_id = request.path_params["fault_id"]
-        if faults.remove(fault_id):
+        if await asyncio.to_thread(faults.remove, fault_id):
             return JSONResponse({"id": fault_id})
         ids = ", ".join(armed.fault_id for armed in faults.armed()) or "none"
         return JSONResponse({"message": f"no fault {fault_id!r}; armed: {ids}"}, status_code=404)
 
     async def cleared(_request: Request) -> Response:
-        faults.clear()
+        await asyncio.to_thread(faults.clear)
         return JSONResponse({"faults": []})
 
     return [
         Route("/faults", listed),
-        Route("/faults", added, methods=["POST"]),
+        Route("/faults", answering(added), methods=["POST"]),
         Route("/faults/kinds", kinds),
-        Route("/faults", cleared, methods=["DELETE"]),
-        Route("/faults/{fault_id}", removed, methods=["DELETE"]),
+        Route("/faults", answering(cleared), methods=["DELETE"]),
+        Route("/faults/{fault_id}", answering(removed), methods=["DELETE"]),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import reprlib
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from emulator.faults.kinds import KINDS, AnyFault, Fault
 
+log = logging.getLogger(__name__)
 F = TypeVar("F", bound=Fault)
 _ANY: TypeAdapter[Any] = TypeAdapter(AnyFault)
 MAX_QUOTED = 400
@@ -25,6 +27,10 @@ QUOTED.maxstring = QUOTED.maxother = 100
 
 class FaultError(ValueError):
     """A description of a fault that means nothing; the text names field and value."""
+
+
+class FaultFailedError(Exception):
+    """What has to be in place for a fault could not be put there, or not be taken away."""
 
 
 @dataclass(slots=True)
@@ -87,6 +93,8 @@ class Faults:
         self._armed: dict[str, Armed] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
+        # One change at a time: what a watcher puts in place fits what is armed when it returns.
+        self._telling = threading.RLock()
         self._watchers: list[Callable[[], None]] = []
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -100,30 +108,58 @@ class Faults:
         with contextlib.suppress(ValueError):
             self._watchers.remove(changed)
 
-    def _tell(self) -> None:
+    def _tell(self) -> str:
+        """Tell all watchers, and return what went wrong at any of them."""
+        failed = []
         for changed in tuple(self._watchers):
-            changed()
+            try:
+                changed()
+            except Exception as exc:  # the others have their part to do all the same
+                log.warning("A change of the faults was not followed", exc_info=True)
+                failed.append(f"{changed.__qualname__}: {exc or type(exc).__name__}")
+        return "; ".join(failed)
 
     def add(self, fault: Fault) -> str:
-        """Arm a fault and return its id, such as ``f-1``."""
-        with self._lock:
-            fault_id = f"f-{next(self._numbers)}"
-            # A copy: who arms one twice has two, and what struck tells which it was.
-            self._armed[fault_id] = Armed(fault_id, fault.model_copy())
-        self._tell()
+        """Arm a fault and return its id, such as ``f-1``. This may take seconds.
+
+        :raises FaultFailedError: when it cannot strike; it is not armed then.
+        """
+        with self._telling:
+            with self._lock:
+                fault_id = f"f-{next(self._numbers)}"
+                # A copy: who arms one twice has two, and what struck tells which it was.
+                self._armed[fault_id] = Armed(fault_id, fault.model_copy())
+            if failed := self._tell():
+                with self._lock:
+                    self._armed.pop(fault_id, None)
+                self._tell()  # those that did put something in place take it away
+                raise FaultFailedError(f"{fault.kind} is not armed: {failed}")
         return fault_id
 
     def remove(self, fault_id: str) -> bool:
-        """Disarm one; tell whether it was there."""
-        with self._lock:
-            was_there = self._armed.pop(fault_id, None) is not None
-        self._tell()
+        """Disarm one; tell whether it was there.
+
+        :raises FaultFailedError: when what was in place for it stays; it is disarmed all the same.
+        """
+        with self._telling:
+            with self._lock:
+                was_there = self._armed.pop(fault_id, None) is not None
+            self._tell_of_less()
         return was_there
 
     def clear(self) -> None:
-        with self._lock:
-            self._armed.clear()
-        self._tell()
+        """Disarm all.
+
+        :raises FaultFailedError: as :meth:`remove`.
+        """
+        with self._telling:
+            with self._lock:
+                self._armed.clear()
+            self._tell_of_less()
+
+    def _tell_of_less(self) -> None:
+        if failed := self._tell():
+            raise FaultFailedError(f"disarmed, but its effects may last: {failed}")
 
     def may_strike(self, kinds: tuple[type[Fault], ...], *names: str) -> bool:
         """Tell whether one of these kinds is armed for a subject, and not yet spent."""

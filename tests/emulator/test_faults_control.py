@@ -6,6 +6,8 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,17 @@ import jsonschema
 import pytest
 import requests
 
+import emulator.__main__ as command
 from emulator.ack.resources import PoolState
 from emulator.app import Handle
 from emulator.ecs.resources import DiskStatus, InstanceStatus, SnapshotStatus
 from emulator.fault_control import described
 from emulator.faults import FaultError, Faults, Throttle
+from emulator.faults.engine import FaultFailedError
 from emulator.faults.kinds import KINDS
 from emulator.faults.reference import PAGE, page
+from emulator.lifetime import Emulator, Options
+from emulator.machines.base import MachineError
 from tests.emulator.signer import call
 from tests.emulator.test_cli import QUICK, ready_line, started
 
@@ -138,6 +144,101 @@ def test_faults_of_the_command_line_strike_calls_and_not_the_seed(tmp_path: Path
         listed = requests.get(f"{facts['control_url']}/faults", timeout=10).json()["faults"]
         assert [(each["id"], each["seen"]) for each in listed] == [("f-1", 0), ("f-2", 0)]
         assert call(facts, "DescribeRegions").json()["Code"] == "Throttling.User"
+
+
+class NoEnvironment:
+    """What a fault needs to have in place, and cannot get."""
+
+    def __init__(self) -> None:
+        self.is_broken = True
+
+    def update(self) -> None:
+        if self.is_broken:
+            raise MachineError("sshd of i-1 does not listen again")
+
+
+SAID = "NoEnvironment.update: sshd of i-1 does not listen again"
+
+
+@pytest.mark.parametrize(
+    ("method", "rest"),
+    [("POST", ""), ("DELETE", "/f-1"), ("DELETE", "")],
+    ids=["armed", "removed", "all removed"],
+)
+def test_other_calls_are_answered_while_a_fault_is_put_in_place(
+    cloud_handle: Handle, method: str, rest: str
+) -> None:
+    cloud_handle.faults.add(Throttle(target="DescribeImages"))
+    begun, done = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        assert done.wait(10)
+
+    cloud_handle.faults.watch(slow)
+    with ThreadPoolExecutor(1) as pool:
+        body = {"kind": "throttle", "target": "DescribeImages"}
+        changing = pool.submit(
+            requests.request, method, route(cloud_handle, rest), json=body, timeout=20
+        )
+        try:
+            assert begun.wait(10)
+            answer = requests.get(route(cloud_handle), timeout=5)
+            assert call(cloud_handle.facts, "DescribeRegions").status_code == 200
+        finally:
+            done.set()
+        assert changing.result().ok
+    assert len(answer.json()["faults"]) == (2 if method == "POST" else 0)
+
+
+def test_a_fault_that_cannot_be_put_in_place_is_not_armed(cloud_handle: Handle) -> None:
+    told: list[int] = []
+    environment = NoEnvironment()
+    cloud_handle.faults.watch(environment.update)
+    cloud_handle.faults.watch(lambda: told.append(len(cloud_handle.faults.armed())))
+    answer = requests.post(route(cloud_handle), json={"kind": "ssh_refused"}, timeout=10)
+    assert answer.status_code == 500
+    assert answer.json() == {"message": f"ssh_refused is not armed: {SAID}"}
+    assert requests.get(route(cloud_handle), timeout=10).json() == {"faults": []}
+    assert told == [1, 0], "the others put theirs in place, and took it away"
+
+
+@pytest.mark.parametrize("rest", ["/f-1", ""], ids=["one", "all"])
+def test_a_fault_whose_effects_stay_is_disarmed_and_named(cloud_handle: Handle, rest: str) -> None:
+    told: list[int] = []
+    cloud_handle.faults.add(Throttle())
+    cloud_handle.faults.watch(NoEnvironment().update)
+    cloud_handle.faults.watch(lambda: told.append(len(cloud_handle.faults.armed())))
+    answer = requests.delete(route(cloud_handle, rest), timeout=10)
+    assert answer.status_code == 500
+    assert answer.json() == {"message": f"disarmed, but its effects may last: {SAID}"}
+    assert (cloud_handle.faults.armed(), told) == ([], [0])
+
+
+def test_a_fault_is_armed_once_its_environment_is_mended() -> None:
+    faults, environment = Faults(), NoEnvironment()
+    faults.watch(environment.update)
+    with pytest.raises(FaultFailedError, match="throttle is not armed"):
+        faults.add(Throttle())
+    environment.is_broken = False
+    faults.add(Throttle())
+    assert faults.strike(Throttle, "DescribeRegions")
+
+
+def test_a_fault_of_the_command_line_that_fails_ends_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(Emulator):
+        def __init__(self, options: Options) -> None:
+            super().__init__(options)
+            self.faults.watch(NoEnvironment().update)
+
+    monkeypatch.setattr(command, "Emulator", Broken)
+    fault = json.dumps({"kind": "ssh_refused"})
+    assert command.main(["--state", str(tmp_path), "--seed=empty", f"--fault={fault}"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"the local cloud did not start: ssh_refused is not armed: {SAID}" in err
 
 
 def test_every_kind_says_what_it_does_and_what_it_strikes() -> None:
