@@ -14,7 +14,7 @@ from emulator.clock import Clock
 from emulator.machines.base import Machine, MachineError
 from emulator.machines.real import RealMachines, lazy
 from emulator.machines.real.disks import DiskStore
-from emulator.machines.real.mounts import mounted_under
+from emulator.machines.real.mounts import mounted_under, unmount
 from emulator.machines.real.reap import reap
 from emulator.settings import Settings
 from tests.machine.lab import SETTINGS, Lab
@@ -129,6 +129,42 @@ async def test_by_default_no_disk_is_served(lab: Lab) -> None:
     await restored(lab)
     assert not (lab.machines._ours.store.folder / "lazy").exists()
     assert await seconds(lab, read()) < LEAST_S
+
+
+@pytest.mark.parametrize(
+    ("blocks", "ready_s"),
+    [
+        pytest.param(0, 60.0, id="the server fails after its mount"),
+        pytest.param(1, 0.0, id="the server is not ready in time"),
+    ],
+)
+def test_a_disk_that_cannot_be_served_leaves_no_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int, ready_s: float
+) -> None:
+    monkeypatch.setattr(lazy, "READY_S", ready_s)
+    disks = lazy.LazyDisks(tmp_path / "lazy", RATE)
+    disks.open()
+    (tmp_path / "lazy/d-1.map").write_bytes(bytes(blocks))
+    disk = tmp_path / "d-1"
+    disk.write_bytes(bytes(2**20))
+    with pytest.raises(MachineError, match="d-1 is not served lazily"):
+        disks.show("d-1", disk)
+    assert mounted_under(tmp_path) == []
+
+
+def test_hiding_a_disk_that_was_in_use_works_once_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lazy, "unmount", lambda point: unmount(point, patience_s=0.0))
+    disks = lazy.LazyDisks(tmp_path / "lazy", RATE)
+    disks.open()
+    (tmp_path / "lazy/d-1.map").write_bytes(b"\0")
+    disk = tmp_path / "d-1"
+    disk.write_bytes(bytes(2**20))
+    with disks.show("d-1", disk).open("rb"), pytest.raises(MachineError, match="busy"):
+        disks.hide("d-1")
+    disks.hide("d-1")
+    assert mounted_under(tmp_path) == []
 
 
 def test_a_host_without_fuse_says_what_to_do(

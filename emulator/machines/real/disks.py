@@ -146,8 +146,15 @@ class DiskStore:
             raise
 
     def detach(self, disk_id: str, loop: loops.Loop) -> None:
-        loops.detach(loop.device)
-        self._lazy.hide(disk_id)
+        """Take the block device away.
+
+        :raises MachineError: when something still uses it; no server is left then either, if
+            that can be.
+        """
+        try:
+            loops.detach(loop.device)
+        finally:
+            self._lazy.hide(disk_id)
 
     def create_snapshot(self, snapshot_id: str, disk_id: str) -> int:
         """Clone what has reached the disk, as a power cut would leave it; return its bytes."""

@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from emulator.machines.real.mounts import unmount
 log = logging.getLogger(__name__)
 
 FUSE = Path("/dev/fuse")
+READY_S = 60.0  # it takes a few hundredths of a second
 END_S = 60.0
 MEGABYTE = 10**6
 
@@ -85,11 +87,16 @@ class LazyDisks:
             cwd="/",
             start_new_session=True,  # Ctrl-C is for the emulator alone, which then unmounts
         )
-        assert server.stdout is not None  # noqa: S101  # it was started with a pipe
-        with server.stdout as said:
-            if said.readline().strip() != "ready":
-                server.wait(END_S)
-                raise MachineError(f"disk {name} cannot be served lazily; see the emulator's log")
+        try:
+            if not _is_ready(server):
+                raise MachineError(
+                    f"disk {name} is not served lazily within {READY_S:g} s; see the emulator's log"
+                )
+        except BaseException:
+            server.kill()
+            server.wait(END_S)
+            unmount(point)  # it may have come as far as that
+            raise
         self._servers[name] = server
         return point
 
@@ -98,10 +105,11 @@ class LazyDisks:
 
         :raises MachineError: when something still uses it.
         """
-        server = self._servers.pop(name, None)
+        server = self._servers.get(name)
         if server is None:
             return
         unmount(self._point(name))
+        del self._servers[name]  # only now: who failed above may try again
         try:
             server.wait(END_S)  # it ends by itself when the last mount has gone
         except subprocess.TimeoutExpired:
@@ -119,6 +127,18 @@ class LazyDisks:
 
     def _point(self, name: str) -> Path:
         return self._folder / name
+
+
+def _is_ready(server: subprocess.Popen[str]) -> bool:
+    """Wait until a server says that it serves; one that says nothing in time is killed."""
+    assert server.stdout is not None  # noqa: S101  # it was started with a pipe
+    limit = threading.Timer(READY_S, server.kill)
+    limit.start()
+    try:
+        with server.stdout as said:
+            return said.readline().strip() == "ready"
+    finally:
+        limit.cancel()
 
 
 def _extents(file: Path, size: int) -> Iterator[tuple[int, int]]:
