@@ -1,12 +1,14 @@
 """A server with faults: it stands before the true one, at its address, while faults are armed.
 
-Otherwise it is not in the path, so what is measured without faults is the true server alone.
+A spent fault leaves it there, to pass everything on, until the next change of faults. Otherwise
+it is not in the path, so what is measured without faults is the true server alone.
 """
 
 from __future__ import annotations
 
 import http.client
 import re
+import shutil
 import socket
 import threading
 from collections.abc import Callable
@@ -16,8 +18,10 @@ from io import BufferedIOBase
 from pathlib import Path
 
 from emulator.content import faulty
+from emulator.content.errors import ContentError
 from emulator.content.served import ServedProcess
 from emulator.faults import Fault, Faults
+from emulator.machines.base import MachineError
 
 BEHIND = 1000  # the true server's port moves up by this
 CHUNK = 1 << 20
@@ -60,7 +64,10 @@ class FaultyFront:
             self._remove()
 
     def update(self) -> None:
-        """Be in the path exactly when a fault is armed that is not spent."""
+        """Be in the path when a fault may still strike; go at the first change of faults after.
+
+        :raises MachineError: when the server cannot be moved, or its address not be taken.
+        """
         armed = any(
             isinstance(each.fault, self._kinds) and not each.is_spent
             for each in self._faults.armed()
@@ -70,16 +77,38 @@ class FaultyFront:
                 self._insert()
             elif not armed and self._server is not None:
                 self._remove()
-                self._process.move(self._port)
+                try:
+                    self._process.move(self._port)
+                except ContentError as error:
+                    raise MachineError(str(error)) from error
 
     def _insert(self) -> None:
-        self._process.move(self._port + BEHIND)
+        try:
+            self._process.move(self._port + BEHIND)
+            listener = self._listen(self._port)
+        except (ContentError, MachineError, OSError) as error:
+            self._put_back()
+            raise MachineError(
+                f"no faults before {self._process.what}, which goes on without: {error}"
+            ) from error
         true = (self._process.address, self._process.port)
-        self._server = _Front(self._listen(self._port), true, self._faults, self._process.log)
+        self._server = _Front(listener, true, self._faults, self._process.log)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_S,), name=f"faulty {self._process.what}"
         )
         self._thread.start()
+
+    def _put_back(self) -> None:
+        """Start the true server at its own address, also when it was left without a process.
+
+        :raises MachineError: when it does not start there either.
+        """
+        self._process.stop()
+        self._process.port = self._port
+        try:
+            self._process.start()
+        except ContentError as error:
+            raise MachineError(str(error)) from error
 
     def _remove(self) -> None:
         if self._server is None or self._thread is None:
@@ -121,7 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         try:
             super().handle_one_request()
-        except OSError:  # either side went away, as clients do after an error
+        except (OSError, http.client.HTTPException):
+            # Either side went away, as clients do after an error.
             self.close_connection = True
 
     def _answer(self) -> None:
@@ -145,8 +175,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._begin(response.status, kept)
         if self.command == "HEAD":
             return
-        length = int(kept.get("Content-Length", 0))
-        _copy(response, self.wfile, self._end(response.status, length))
+        length = response.getheader("Content-Length")
+        if length is None:  # its end is the end of the connection, here too
+            shutil.copyfileobj(response, self.wfile, CHUNK)
+            return
+        _copy(response, self.wfile, self._end(response.status, int(length)))
 
     def _end(self, status: int, length: int) -> int:
         """Return how many bytes of this answer are sent."""
