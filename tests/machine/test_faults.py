@@ -194,6 +194,20 @@ class TestFullDisk:
         written = await lab.try_run("i-1", "head -c 4M /dev/zero >/mnt/d/fits-not")
         assert "No space left on device" in written.stderr
 
+    async def test_a_disk_is_never_left_full_by_a_fault_that_went(
+        self, lab: Lab, faults: Faults
+    ) -> None:
+        await lab.boot("i-1", "d-1")
+        await lab.run("i-1", MOUNTED)
+        for each in range(40):
+            faults.add(DiskFull(target="d-1"))
+            await asyncio.sleep(each / 1000)  # at every moment of the watcher's round
+            await asyncio.to_thread(faults.clear)
+        assert await lab.run("i-1", "ls -A /mnt/d") == "lost+found\n"
+        faults.add(DiskFull(target="d-1"))
+        again = "umount /mnt/d; mount /dev/vdb /mnt/d; until [ -s /mnt/d/.disk-full ]; do :; done"
+        await lab.run("i-1", f"timeout 10 sh -c '{again}'")
+
 
 class TestSsh:
     async def test_only_the_connections_that_were_named_are_refused(
@@ -246,3 +260,15 @@ class TestSsh:
         with pytest.raises(asyncssh.HostKeyNotVerifiable):
             async with connection(lab, known):
                 pass
+
+    async def test_a_key_that_cannot_be_changed_costs_one_connection(
+        self, lab: Lab, faults: Faults
+    ) -> None:
+        await lab.boot("i-1")
+        faults.add(HostKeyChanged(nth=2))
+        key = "/etc/ssh/ssh_host_ed25519_key"
+        async with connection(lab) as before:
+            await before.run(f"mv {key} /root/kept && mkdir {key}", check=True)
+            assert not await self._connects(lab)
+            await before.run(f"rmdir {key} && mv /root/kept {key}", check=True)
+            assert await self._connects(lab)

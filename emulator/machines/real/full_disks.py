@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from emulator.faults import DiskFull, Faults
@@ -44,18 +45,27 @@ class FullDisks:
 
     def close(self) -> None:
         self._faults.unwatch(self.update)
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
+        with self._lock:
+            self._ended.set()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
 
     def update(self) -> None:
         """Fill or empty what is mounted now; watch for what is mounted later."""
-        full = self._full()
-        self._fill(full)
         with self._lock:
-            if full and self._thread is None:
+            if self._look() and self._thread is None and not self._ended.is_set():
                 self._thread = threading.Thread(target=self._watch, name="full disks")
                 self._thread.start()
+
+    def _look(self) -> bool:
+        """Do what the faults say now; tell whether one holds.
+
+        With the lock held: else the watcher could fill what a fault's end has just emptied.
+        """
+        full = self._full()
+        self._fill(full)
+        return bool(full)
 
     def _full(self) -> dict[str, int]:
         """Return the bytes that each full disk has left, by ``major:minor``."""
@@ -66,15 +76,19 @@ class FullDisks:
         return {number: fault.free_mib * MIB for number, fault in faults if fault}
 
     def _watch(self) -> None:
-        while not self._ended.wait(LOOK_EVERY_S):
-            if not (full := self._full()):
-                break
-            self._fill(full)
-        with self._lock:
-            self._thread = None
+        try:
+            while not self._ended.wait(LOOK_EVERY_S):
+                with self._lock:
+                    if not self._look():
+                        self._thread = None  # under the lock: the next fault starts another
+                        return
+        finally:
+            with self._lock:
+                if self._thread is threading.current_thread():
+                    self._thread = None
 
     def _fill(self, full: dict[str, int]) -> None:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the machine ends
+        with _may_end():
             for line in self._mounts.read_text().splitlines():
                 _, _, number, inner, point, *_ = line.split()
                 if inner != "/" or number not in self._numbers.values():
@@ -84,6 +98,16 @@ class FullDisks:
                     fill(place, full[number] + reserved(number))
                 else:
                     (place / FILLING).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _may_end() -> Iterator[None]:
+    """Bear that the machine ends meanwhile; the table of mounts then answers EINVAL."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in (errno.ENOENT, errno.ESRCH, errno.EINVAL):
+            raise
 
 
 def reserved(number: str) -> int:

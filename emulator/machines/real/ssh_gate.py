@@ -8,6 +8,7 @@ cut; connections that are open when the gate comes or goes are not touched.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -24,10 +25,13 @@ from emulator.machines.real import namespaces
 from emulator.machines.real.commands import run
 from emulator.machines.real.processes import Identity, signal_if
 
+log = logging.getLogger(__name__)
+
 SSH_PORT, QUESTION_PORT = 22, 2299
 LOOPBACK = "127.0.0.1"
 SSHD_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.005
+ACCEPT_AGAIN_S = 0.1  # after a failure that is not the listener's own end
 KINDS: tuple[type[Fault], ...] = (SshRefused, SshDropped, HostKeyChanged)
 BEHIND_GATE = f"""
 # Written by emulator/machines/real/ssh_gate.py
@@ -74,7 +78,9 @@ class SshGate:
                 _shut(connection)
 
     def update(self) -> None:
-        """Be there exactly when a fault may still strike.
+        """Be there when a fault may still strike, and go at the first change of faults after.
+
+        What is spent changes nothing by itself: until then the gate stays, and passes on.
 
         :raises MachineError: when sshd does not make room, or does not come back.
         """
@@ -99,18 +105,36 @@ class SshGate:
         listener = namespaces.listening_socket(self._namespace, address, port)
         self._listeners.append(listener)
 
-        def accept() -> None:
-            with contextlib.suppress(OSError):  # closed: the gate goes
-                while True:
-                    take(listener.accept()[0])
+        threading.Thread(
+            target=self._accept,
+            args=(listener, take),
+            name=f"gate of {self._namespace}",
+            daemon=True,
+        ).start()
 
-        threading.Thread(target=accept, name=f"gate of {self._namespace}", daemon=True).start()
+    def _accept(self, listener: socket.socket, take: Callable[[socket.socket], None]) -> None:
+        """Take connections until the listener is closed; one that fails ends alone."""
+        while True:
+            try:
+                client = listener.accept()[0]
+            except OSError as error:
+                if listener not in self._listeners:
+                    return
+                log.warning("gate of %s: no connection: %s", self._spec.machine_id, error)
+                time.sleep(ACCEPT_AGAIN_S)
+                continue
+            try:
+                take(client)
+            except (MachineError, OSError) as error:
+                client.close()
+                log.warning("gate of %s: connection ended: %s", self._spec.machine_id, error)
 
     def _close_listeners(self) -> None:
-        for listener in self._listeners:
+        closing = tuple(self._listeners)
+        self._listeners.clear()  # first: it tells the threads why they are woken
+        for listener in closing:
             _shut(listener)
             listener.close()
-        self._listeners.clear()
 
     # -- connections
 
