@@ -17,7 +17,11 @@ from alibabacloud_cs20151215 import models
 from alibabacloud_cs20151215.client import Client
 
 from emulator.app import Handle, running
+from emulator.clock import Clock
 from emulator.collecting import survivors_kept
+from emulator.kube.errors import KubeError
+from emulator.kube.selectors import Selection
+from emulator.kube.store import KubeStore
 from emulator.machines.paper_network import FIRST_HOST, LAST_HOST, SSH_PORT, PaperNetwork, listening
 from emulator.settings import Settings
 from local.bench import building, figures, load
@@ -171,6 +175,23 @@ async def test_all_is_the_name_of_no_node(world: World, name: str) -> None:
     path = f"/clusters/{world.cluster}/nodes"
     assert world.ack("DescribeClusterNodes", path, **{name: "all"})["nodes"] == []
     assert len(world.ack("DescribeClusterNodes", path, state="all")["nodes"]) == 1
+
+
+# -- watches
+
+
+async def test_renewed_leases_push_out_no_change_of_another_kind() -> None:
+    store = KubeStore(Clock(), history=4)
+    start = store.version
+    store.create("namespaces", {"metadata": {"name": "kept"}})
+    for number in range(6):
+        store.create("leases", {"metadata": {"name": f"lease-{number}"}}, "kube-node-lease")
+    with store.subscribe("namespaces", Selection(), start) as changes:
+        kind, namespace = await anext(changes)
+    assert (kind, namespace["metadata"]["name"]) == ("ADDED", "kept")
+    with pytest.raises(KubeError) as gone:
+        store.subscribe("leases", Selection(), start)
+    assert gone.value.code == 410
 
 
 # -- the collector of cycles
