@@ -15,11 +15,11 @@ from ack_preload.domain.errors import (
 )
 from ack_preload.domain.node_pools import PoolSpec
 from ack_preload.domain.tags import EXPIRES_KEY, RUN_KEY
-from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.history import open_store
 from ack_preload.operators.node_pool_end import DeleteNodePoolOperator, RestoreNodePoolOperator
 from ack_preload.store import SnapshotRecord
 from emulator.app import Handle
+from emulator.faults import NodeError
 from tests.emulated.driving import context, deferred_by, fired, perform, target
 from tests.emulated.node_pools import EARLIER, LATER, NAME, apply, bodies, pool, scale
 
@@ -201,12 +201,10 @@ def test_a_size_that_is_none_is_refused(cloud: Handle, size: Any) -> None:
 
 def test_a_node_that_fails_fails_the_task_with_the_clouds_words(cloud: Handle) -> None:
     made = perform(apply(cloud))
-    waiting = deferred_by(scale(cloud, made["node_pool_id"], 1))
-    cloud.run_until(lambda: bool(AckHook().nodes(cloud.facts["cluster_id"], made["node_pool_id"])))
-    for each in AckHook().nodes(cloud.facts["cluster_id"], made["node_pool_id"]):
-        cloud.cloud.node_pools[made["node_pool_id"]].nodes[each.instance_id].error = "no stock"
-    task_id = waiting.trigger.subject["task_id"]
-    cloud.run_until(lambda: cloud.cloud.tasks[task_id].state != "running")
+    with cloud.fault(NodeError(message="no stock")):
+        waiting = deferred_by(scale(cloud, made["node_pool_id"], 1))
+        task_id = waiting.trigger.subject["task_id"]
+        cloud.run_until(lambda: cloud.cloud.tasks[task_id].state != "running")
     operator = scale(cloud, made["node_pool_id"], 1)
     subject = {"cluster_id": cloud.facts["cluster_id"], "node_pool_id": made["node_pool_id"]}
     with pytest.raises(TaskDeferred) as deferred:

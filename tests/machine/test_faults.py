@@ -81,7 +81,7 @@ class TestRegistry:
     @pytest.mark.parametrize(
         ("fault", "said"),
         [
-            pytest.param(RegistryError(times=2), "500 Internal Server Error", id="500"),
+            pytest.param(RegistryError(times=0), "500 Internal Server Error", id="500 for ever"),
             pytest.param(
                 RegistryError(status=429, part="manifests", times=12),
                 "429 Too Many Requests",
