@@ -147,7 +147,6 @@ def matches(cloud: Cloud, instance: Instance, params: Params) -> bool:
 def body(cloud: Cloud, instance: Instance) -> dict[str, Any]:
     """Return an instance as DescribeInstances shows it."""
     account = cloud.account
-    address = {"IpAddress": [instance.private_ip]}
     return {
         "InstanceId": instance.instance_id,
         "InstanceName": instance.name,
@@ -173,17 +172,24 @@ def body(cloud: Cloud, instance: Instance) -> dict[str, Any]:
         "OperationLocks": {
             "LockReason": [{"LockReason": "Recycling"}] if instance.is_recycling else []
         },
+        **addresses(cloud, instance),
+        "SecurityGroupIds": {"SecurityGroupId": instance.security_group_ids},
+        "Tags": tags_body(instance.tags),
+    }
+
+
+def addresses(cloud: Cloud, instance: Instance) -> dict[str, Any]:
+    """Return where an instance can be reached: only from its own network."""
+    return {
         "PublicIpAddress": {"IpAddress": []},
         "InnerIpAddress": {"IpAddress": []},
         "EipAddress": {"IpAddress": "", "AllocationId": ""},
         "VpcAttributes": {
-            "VpcId": account.vpc_id,
-            "VSwitchId": account.vswitch_id,
-            "PrivateIpAddress": address,
+            "VpcId": cloud.account.vpc_id,
+            "VSwitchId": cloud.account.vswitch_id,
+            "PrivateIpAddress": {"IpAddress": [instance.private_ip]},
             "NatIpAddress": "",
         },
-        "SecurityGroupIds": {"SecurityGroupId": instance.security_group_ids},
-        "Tags": tags_body(instance.tags),
     }
 
 

@@ -90,19 +90,12 @@ def test_a_pool_from_creation_to_deletion(cloud_handle: Handle) -> None:
     ended(modify(cs, cluster, pool, {"scaling_group": {"desired_size": 2}})["task_id"])
     nodes = cs.describe_cluster_nodes(cluster, wanted).body.nodes
     assert len(nodes) == 2
-    removed = cs.remove_node_pool_nodes(
-        cluster,
-        pool,
-        models.RemoveNodePoolNodesRequest(
-            instance_ids=[nodes[1].instance_id], release_node=True, drain_node=True
-        ),
+    remove = models.RemoveNodePoolNodesRequest(
+        instance_ids=[nodes[1].instance_id], release_node=True, drain_node=True
     )
-    ended(removed.body.task_id)
-    ended(
-        cs.scale_cluster_node_pool(
-            cluster, pool, models.ScaleClusterNodePoolRequest(count=1)
-        ).body.task_id
-    )
+    ended(cs.remove_node_pool_nodes(cluster, pool, remove).body.task_id)
+    add = models.ScaleClusterNodePoolRequest(count=1)
+    ended(cs.scale_cluster_node_pool(cluster, pool, add).body.task_id)
     listed = cs.describe_cluster_node_pools(
         cluster, models.DescribeClusterNodePoolsRequest(nodepool_name="accel")
     ).body

@@ -55,6 +55,16 @@ def by_ids(instance_id: str) -> models.DescribeInstancesRequest:
     return models.DescribeInstancesRequest(region_id=REGION, instance_ids=json.dumps([instance_id]))
 
 
+def snapshot_of(disk_id: str) -> models.CreateSnapshotRequest:
+    return models.CreateSnapshotRequest(
+        disk_id=disk_id,
+        snapshot_name="preload-demo",
+        client_token="token-2",
+        retention_days=30,
+        tag=[models.CreateSnapshotRequestTag(key="k", value="v")],
+    )
+
+
 @pytest.mark.slow
 def test_a_build_from_key_pair_to_snapshot(cloud_handle: Handle) -> None:
     ecs = ecs_client(cloud_handle.facts)
@@ -77,14 +87,7 @@ def test_a_build_from_key_pair_to_snapshot(cloud_handle: Handle) -> None:
     assert len(disk.serial_number) == 20
     ecs.stop_instance(models.StopInstanceRequest(instance_id=instance_id))
     cloud_handle.run_until(lambda: found()[0].status == "Stopped")
-    create = models.CreateSnapshotRequest(
-        disk_id=disk.disk_id,
-        snapshot_name="preload-demo",
-        client_token="token-2",
-        retention_days=30,
-        tag=[models.CreateSnapshotRequestTag(key="k", value="v")],
-    )
-    snapshot_id = ecs.create_snapshot(create).body.snapshot_id
+    snapshot_id = ecs.create_snapshot(snapshot_of(disk.disk_id)).body.snapshot_id
     wanted = models.DescribeSnapshotsRequest(
         region_id=REGION, snapshot_ids=json.dumps([snapshot_id])
     )

@@ -60,6 +60,9 @@ BEGINNING: list[Step] = [
 ]
 
 
+Calls = dict[str, Callable[[], object]]
+
+
 class Driver:
     """Calls the cloud, and reckons beside the meter what there is to charge."""
 
@@ -89,6 +92,33 @@ class Driver:
                 self.charged["snapshot"] += seconds  # null machines say 4096 bytes of each
 
     def _call(self, name: str, number: int) -> None:
+        calls = self._instance_calls(number) | self._other_calls(number)
+        calls[name]()
+
+    def _instance_calls(self, number: int) -> Calls:
+        world, cloud = self.world, self.world.cloud
+
+        def nth_instance() -> str:
+            return list(cloud.instances)[number]
+
+        def fail() -> None:
+            world.machines.fails.add("start")
+            world.run()
+
+        def stop(mode: str) -> None:
+            world.ecs("StopInstance", InstanceId=nth_instance(), StoppedMode=mode)
+
+        return {
+            "run": world.run,
+            "run and keep the disk": lambda: world.run(DataDisk__1__DeleteWithInstance="False"),
+            "boot failure": fail,
+            "stop": lambda: stop("KeepCharging"),
+            "stop for free": lambda: stop("StopCharging"),
+            "start": lambda: world.ecs("StartInstance", InstanceId=nth_instance()),
+            "delete": lambda: world.ecs("DeleteInstance", InstanceId=nth_instance(), Force="True"),
+        }
+
+    def _other_calls(self, number: int) -> Calls:
         world, cloud = self.world, self.world.cloud
 
         def nth(shelf: MutableMapping[str, Any]) -> str:
@@ -104,24 +134,8 @@ class Driver:
                 if all(getattr(each, name) == value for name, value in having.items())
             ][number]
 
-        def fail() -> None:
-            world.machines.fails.add("start")
-            world.run()
-
-        def stop(mode: str) -> None:
-            world.ecs("StopInstance", InstanceId=nth(cloud.instances), StoppedMode=mode)
-
         key = {"RegionId": REGION, "KeyPairName": f"key{number}", "PublicKeyBody": PUBLIC_KEY}
-        calls: dict[str, Callable[[], object]] = {
-            "run": world.run,
-            "run and keep the disk": lambda: world.run(DataDisk__1__DeleteWithInstance="False"),
-            "boot failure": fail,
-            "stop": lambda: stop("KeepCharging"),
-            "stop for free": lambda: stop("StopCharging"),
-            "start": lambda: world.ecs("StartInstance", InstanceId=nth(cloud.instances)),
-            "delete": lambda: world.ecs(
-                "DeleteInstance", InstanceId=nth(cloud.instances), Force="True"
-            ),
+        return {
             "delete disk": lambda: world.ecs("DeleteDisk", DiskId=disk(status="Available")),
             "snapshot": lambda: world.ecs("CreateSnapshot", DiskId=disk(type="data")),
             "snapshot for a day": lambda: world.ecs(
@@ -144,7 +158,6 @@ class Driver:
                 Tag__1__Value="v",
             ),
         }
-        calls[name]()
 
     def check(self) -> None:
         cloud = self.world.cloud

@@ -72,6 +72,27 @@ def store(tmp_path: Path) -> Store:
     return Store(f"sqlite:///{tmp_path / 'history.db'}")
 
 
+BASELINE = [
+    {"ready_latency_s": 9.0, "pulled_bytes": 20_300_000, "workload_start_s": 6.0},
+    {"ready_latency_s": 11.0, "pulled_bytes": 20_300_000, "workload_start_s": 8.0},
+]
+
+
+def put_samples(store: Store, common: dict[str, Any], preloaded: list[dict[str, Any]]) -> None:
+    for arm, samples in (("baseline", BASELINE), ("preloaded", preloaded)):
+        for number, figures in enumerate(samples):
+            store.put_sample(
+                SampleRecord(
+                    dag_id="measure_ready_latency",
+                    arm=arm,
+                    number=number,
+                    node_pool_id="np-2",
+                    **common,
+                    **figures,
+                )
+            )
+
+
 def fill(store: Store, *, preloaded: list[dict[str, Any]]) -> None:
     def run(dag_id: str) -> Run:
         return Run(dag_id, "nightly_demo_1", CHAIN)
@@ -92,22 +113,7 @@ def fill(store: Store, *, preloaded: list[dict[str, Any]]) -> None:
             **common,
         )
     )
-    baseline = [
-        {"ready_latency_s": 9.0, "pulled_bytes": 20_300_000, "workload_start_s": 6.0},
-        {"ready_latency_s": 11.0, "pulled_bytes": 20_300_000, "workload_start_s": 8.0},
-    ]
-    for arm, samples in (("baseline", baseline), ("preloaded", preloaded)):
-        for number, figures in enumerate(samples):
-            store.put_sample(
-                SampleRecord(
-                    dag_id="measure_ready_latency",
-                    arm=arm,
-                    number=number,
-                    node_pool_id="np-2",
-                    **common,
-                    **figures,
-                )
-            )
+    put_samples(store, common, preloaded)
     store.put_comparison(
         ComparisonRecord(
             dag_id="measure_ready_latency", snapshot_id="s-1", speedup=10 / 3, **common
