@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from emulator.machines.real import slots
 from local.chain import NIGHTLY
 from local.layout import HOME_VARIABLE, ROOT, Layout
 from local.processes import marked
@@ -62,13 +64,33 @@ def prefix_of(layout: Layout) -> str:
 
 
 def traces(layout: Layout, before: set[str], prefix: str) -> list[str]:
-    """Return what the host has now and had not before, with our prefix or our folder in it."""
+    """Return what the host has now and had not before, with our prefix or our folder in it.
+
+    A test beside this one may have taken the number in our prefix since. No cloud takes a number
+    whose network, namespaces or cgroups are still there, so then there is nothing of ours either.
+    """
     home = str(layout.home)
-    found = [line for line in sorted(host_facts() - before) if prefix in line or home in line]
+    with number_for_us(prefix) as ours:
+        new = sorted(host_facts() - before)
+    found = [line for line in new if home in line or (ours and prefix in line)]
     for process in psutil.process_iter(["cmdline"]):
         if any(home in word for word in process.info["cmdline"] or []):
             found.append(f"process {process.pid}: {' '.join(process.info['cmdline'])}")
     return found
+
+
+@contextmanager
+def number_for_us(prefix: str) -> Iterator[bool]:
+    """Keep others from taking the number in ``prefix``; false when one has it already."""
+    number = prefix.removeprefix("ackp").removesuffix("-")
+    lock = slots.lock_number(int(number)) if number.isdigit() else None
+    try:
+        yield lock is not None or not number.isdigit()
+    finally:
+        if lock is not None:
+            if not os.fstat(lock).st_size:
+                slots.lock_file(int(number)).unlink(missing_ok=True)
+            os.close(lock)
 
 
 def host_facts() -> set[str]:
