@@ -28,19 +28,37 @@ INSTANT = Settings(
 )
 
 
-# Of two workers, each with a file at a time, one must not come to these when the other has done
-# all the rest. Longest first; the first alone takes minutes.
+# Tests on the real Airflow share one, in several files: all of them go to the same worker.
+REAL_AIRFLOW = "tests/dags/test_real_"
+# Of two workers, each with a group at a time, one must not come to these when the other has done
+# all the rest. Longest first; the first alone takes minutes, and begins with the night.
 LONG_FILES = (
     "tests/dags/test_real_airflow.py",
+    REAL_AIRFLOW,
     "tests/emulated/test_remote_jobs.py",
     "tests/local/test_compose.py",
 )
 
 
-@pytest.hookimpl(trylast=True)  # after pytest-randomly, whose order of the others stays
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {name: place for place, name in enumerate(LONG_FILES)}
-    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+def group_of(item: pytest.Item) -> str:
+    """Return what stays together on one worker: a file, with its fixtures."""
+    file = item.nodeid.partition("::")[0]
+    return REAL_AIRFLOW if file.startswith(REAL_AIRFLOW) else file
+
+
+def place_of(item: pytest.Item) -> int:
+    starts = (place for place, name in enumerate(LONG_FILES) if item.nodeid.startswith(name))
+    return next(starts, len(LONG_FILES))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Group before xdist reads the groups; sort after pytest-randomly, whose order else stays."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    yield
+    items.sort(key=place_of)
 
 
 @pytest.fixture

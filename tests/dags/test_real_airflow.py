@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
 
 from ack_preload.domain.comparison import BASELINE, PRELOADED
-from ack_preload.store import Run, Store
-from local.layout import HOME_VARIABLE, Layout
-from local.rest import AirflowApi
-from local.stack import Stack, start_stack
+from ack_preload.store import Run
+from tests.dags.airflow_world import AFTER_ONE_NIGHT, World
 from tests.parity import golden
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -26,83 +20,6 @@ CHILDREN = (
     "roll_out_node_pool",
     "measure_ready_latency",
 )
-RUN_WITHIN_S = 900
-LOOK_EVERY_S = 0.5
-PRODUCT = {"ack-preload/product": "ack-preload"}
-# The pool of the target with its node, and what the next nodes are made from.
-AFTER_ONE_NIGHT = {"node_pool": 1, "instance": 1, "snapshot": 1}
-
-
-class World:
-    """A running Airflow and the local cloud that it works on."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.api: AirflowApi = stack.api()
-        self.facts = stack.facts
-        self.sent_by_night = ""  # its part of requests.jsonl; what other tests send comes later
-
-    @property
-    def store(self) -> Store:
-        return Store(f"sqlite:///{self.stack.layout.airflow / 'ack_preload.db'}")
-
-    def resources(self) -> list[dict[str, Any]]:
-        answer = httpx.get(f"{self.facts['control_url']}/state", trust_env=False)
-        found: list[dict[str, Any]] = answer.json()["resources"]
-        return found
-
-    def requests(self) -> str:
-        return (self.stack.layout.emulator("paper") / "requests.jsonl").read_text()
-
-    def finish(self, dag_id: str, run_id: str) -> str:
-        """Wait until a run has ended and return its state."""
-        self.until(lambda: self.api.run(dag_id, run_id)["state"] in ("success", "failed"))
-        return str(self.api.run(dag_id, run_id)["state"])
-
-    def until(self, met: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + RUN_WITHIN_S
-        while not met():
-            assert time.monotonic() < deadline, f"not met after {RUN_WITHIN_S} s"
-            time.sleep(LOOK_EVERY_S)
-
-    def states(self, dag_id: str, run_id: str) -> dict[str, str]:
-        return {task["task_id"]: str(task["state"]) for task in self.api.tasks(dag_id, run_id)}
-
-    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
-        body = {
-            "dry_run": False,
-            "dag_run_id": run_id,
-            "task_ids": [task_id],
-            "include_downstream": True,
-            "only_failed": False,
-            "reset_dag_runs": True,
-        }
-        self.api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    home = tmp_path_factory.mktemp("local")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(HOME_VARIABLE, str(home))
-        stack = start_stack(Layout.default(), "paper", samples=1, stay=False)
-        try:
-            stack.wait_ready(lambda step: None)
-            yield World(stack)
-        finally:
-            stack.stop()
-
-
-@pytest.fixture(scope="module")
-def night(world: World) -> str:
-    """Run the whole chain once; return the run id of the night."""
-    world.api.unpause("nightly_preload")
-    run_id = world.api.trigger("nightly_preload", {"target": "demo"})
-    assert world.finish("nightly_preload", run_id) == "success", world.states(
-        "nightly_preload", run_id
-    )
-    world.sent_by_night = world.requests()
-    return run_id
 
 
 def children(world: World, night: str) -> dict[str, dict[str, Any]]:
@@ -138,21 +55,12 @@ def test_a_preloaded_node_pulls_nothing_and_a_baseline_node_pulls_everything(
 
 
 def test_the_night_leaves_the_pool_of_the_target_and_a_snapshot(world: World, night: str) -> None:
-    assert leftovers(world) == AFTER_ONE_NIGHT
+    assert world.leftovers() == AFTER_ONE_NIGHT
 
 
 def test_the_night_sends_the_golden_requests(world: World, night: str) -> None:
     changed = golden.compare(golden.requests_of(world.sent_by_night))
     assert not changed, f"the requests of the night changed:\n{changed}\n{golden.HOW_TO_ACCEPT}"
-
-
-def leftovers(world: World) -> Counter[str]:
-    """Return how many of each kind carry our tag in the local cloud."""
-    return Counter(
-        each["kind"]
-        for each in world.resources()
-        if PRODUCT.items() <= each["tags"].items() and each["kind"] not in ("node", "disk")
-    )
 
 
 def test_clearing_the_night_starts_no_second_child(world: World, night: str) -> None:
@@ -187,8 +95,7 @@ def test_a_run_that_a_person_marks_failed_ends_red_and_leaves_nothing(
     world.until(
         lambda: world.states("build_preloaded_disk", run_id)["run_build_instance"] == "success"
     )
-    path = f"/dags/build_preloaded_disk/dagRuns/{quote(run_id, safe='')}"
-    world.api.call("PATCH", path, {"state": "failed"})
+    world.mark_run("build_preloaded_disk", run_id, "failed")
     world.until(
         lambda: (
             world.states("build_preloaded_disk", run_id)["watch_run"]
@@ -196,7 +103,7 @@ def test_a_run_that_a_person_marks_failed_ends_red_and_leaves_nothing(
         )
     )
     assert world.finish("build_preloaded_disk", run_id) == "failed"
-    assert leftovers(world) == AFTER_ONE_NIGHT
+    assert world.leftovers() == AFTER_ONE_NIGHT
 
 
 def test_an_unknown_target_is_refused_before_the_first_cloud_call(world: World, night: str) -> None:
@@ -210,7 +117,7 @@ def test_an_unknown_target_is_refused_before_the_first_cloud_call(world: World, 
 
 
 def test_a_sweep_takes_nothing_that_is_in_use(world: World, night: str) -> None:
-    before = leftovers(world)
+    before = world.leftovers()
     run_id = world.api.trigger("sweep_leftovers", {})
     assert world.finish("sweep_leftovers", run_id) == "success"
-    assert leftovers(world) == before
+    assert world.leftovers() == before
