@@ -88,7 +88,8 @@ def describe_call(package: str, action: str) -> Tree:
     """Return method, path and parameters of one call, with where each one travels."""
     models = importlib.import_module(f"{package}.models")
     client = importlib.import_module(f"{package}.client").Client
-    method_name = f"{snake(action)}_with_options"
+    # The SDKs' generator puts no underscore after a digit: describe_clusters_v1with_options.
+    method_name = re.sub(r"(?<=\d)_$", "", f"{snake(action)}_") + "with_options"
     source = inspect.getsource(getattr(client, method_name))
     tree: Tree = {
         "method": found(r"method = '(\w+)'", source),
@@ -123,7 +124,7 @@ def describe_service(package: str, actions: typing.Iterable[str]) -> str:
     methods = {
         found(r"action = '(\w+)'", inspect.getsource(method))
         for name, method in inspect.getmembers(client, inspect.isfunction)
-        if name.endswith("_with_options")
+        if name.endswith("with_options")
     }
     calls = {action: describe_call(package, action) for action in sorted(actions)}
     return json.dumps({"calls": calls, "names": sorted(methods)}, indent=1) + "\n"

@@ -1,4 +1,4 @@
-"""DescribeClusterDetail, DescribeClusterUserKubeconfig, ListClusterAddonInstances.
+"""DescribeClustersV1, DescribeClusterDetail, their kubeconfig and ListClusterAddonInstances.
 
 Not emulated: creating, changing and deleting clusters; a kubeconfig that ends
 (``TemporaryDurationMinutes`` is accepted and reported, its token stays valid).
@@ -20,6 +20,10 @@ from emulator.params import ANY, Params, Rule
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
 
+CLUSTER_TYPES = ("ManagedKubernetes", "Kubernetes", "ExternalKubernetes")
+EXACT = ("cluster_id", "cluster_type", "region_id")
+USUAL_PAGE = 10  # the example of its page, which names neither a default nor a limit
+MOST_OF_A_PAGE = 50  # of ACK's other lists that are paged alike
 LIFETIME = timedelta(days=3 * 365)  # of a kubeconfig that is asked for without a duration
 
 
@@ -40,9 +44,39 @@ def pools_shown(cloud: Cloud, cluster: Cluster) -> list[NodePool]:
     return [p for p in cloud.node_pools.shown().values() if p.cluster_id == cluster.cluster_id]
 
 
+@action(
+    "DescribeClustersV1",
+    {
+        "cluster_id": ANY,
+        "cluster_type": Rule(one_of=CLUSTER_TYPES),
+        "name": ANY,
+        "region_id": ANY,
+        "page_number": Rule(low=1),
+        "page_size": Rule(low=1, high=MOST_OF_A_PAGE),
+    },
+)
+def describe_clusters(cloud: Cloud, params: Params) -> dict[str, Any]:
+    """List the clusters of the account, oldest first; a part of a name finds it."""
+    bodies = [body(cloud, each) for each in cloud.clusters.values()]
+    asked = {name: params[name] for name in EXACT if params.get(name)}
+    found = [
+        each
+        for each in bodies
+        if asked.items() <= each.items() and params.get("name", "") in each["name"]
+    ]
+    number, size = params.get("page_number", 1), params.get("page_size", USUAL_PAGE)
+    return {
+        "clusters": found[(number - 1) * size : number * size],
+        "page_info": {"page_number": number, "page_size": size, "total_count": len(found)},
+    }
+
+
 @action("DescribeClusterDetail")
 def describe_cluster_detail(cloud: Cloud, params: Params) -> dict[str, Any]:
-    cluster = cluster_named(cloud, params["cluster_id"])
+    return body(cloud, cluster_named(cloud, params["cluster_id"]))
+
+
+def body(cloud: Cloud, cluster: Cluster) -> dict[str, Any]:
     account = cloud.account
     return {
         "cluster_id": cluster.cluster_id,

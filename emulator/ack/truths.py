@@ -33,6 +33,7 @@ def of(action: str, *groups: tuple[Refusal, ...]) -> tuple[str, Truth]:
 
 TRUTHS = dict(
     (
+        of("DescribeClustersV1"),
         of("DescribeClusterDetail", CLUSTER),
         of("DescribeClusterUserKubeconfig", CLUSTER),
         of("ListClusterAddonInstances", CLUSTER),

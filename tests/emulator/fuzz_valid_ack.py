@@ -24,6 +24,12 @@ def ack(
     return Valid(Wire(action, ACK, method, path), query or {}, body, extras or {})
 
 
+@valid("DescribeClustersV1")
+async def describe_clusters(world: World) -> Valid:
+    extras = {"page_size": "10", "page_number": "1", "name": "demo", "region_id": "cn-hangzhou"}
+    return ack("DescribeClustersV1", "GET", "/api/v1/clusters", extras=extras)
+
+
 @valid("DescribeClusterDetail")
 async def describe_cluster(world: World) -> Valid:
     return ack("DescribeClusterDetail", "GET", f"/clusters/{world.cluster}")

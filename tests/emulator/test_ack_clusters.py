@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import yaml
 
+from emulator import seed
 from emulator.ack import ACTIONS
 from tests.emulator.world import World, refused
+
+CLUSTERS = "/api/v1/clusters"
 
 
 async def test_the_cluster_is_described(world: World) -> None:
@@ -17,6 +21,47 @@ async def test_the_cluster_is_described(world: World) -> None:
     assert body["current_version"] == "1.32.1-aliyun.1"
     assert body["state"] == "running"
     assert body["region_id"] == "cn-hangzhou"
+
+
+async def test_clusters_are_listed_by_pages_and_as_their_detail_says(world: World) -> None:
+    first = world.cloud.clusters[world.cluster]
+    for number in (1, 2):
+        other = replace(first, cluster_id=f"c{number:032}", name=f"other-{number}")
+        world.cloud.clusters[other.cluster_id] = other
+    listed = world.ack("DescribeClustersV1", CLUSTERS, page_size=2)
+    assert [each["name"] for each in listed["clusters"]] == ["demo", "other-1"]
+    assert listed["page_info"] == {"page_number": 1, "page_size": 2, "total_count": 3}
+    assert listed["clusters"][0] == world.ack("DescribeClusterDetail", f"/clusters/{world.cluster}")
+    rest = world.ack("DescribeClustersV1", CLUSTERS, page_size=2, page_number=2)
+    assert [each["name"] for each in rest["clusters"]] == ["other-2"]
+    beyond = world.ack("DescribeClustersV1", CLUSTERS, page_size=2, page_number=3)
+    assert beyond["clusters"] == []
+    assert beyond["page_info"]["total_count"] == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        pytest.param({"name": "em"}, 1, id="part of a name"),
+        pytest.param({"name": "x"}, 0, id="no such name"),
+        pytest.param({"cluster_id": seed.CLUSTER_ID}, 1, id="id"),
+        pytest.param({"cluster_id": seed.CLUSTER_ID[:-1]}, 0, id="part of an id"),
+        pytest.param({"region_id": "cn-hangzhou"}, 1, id="region"),
+        pytest.param({"region_id": "cn-beijing"}, 0, id="another region"),
+        pytest.param({"cluster_type": "ManagedKubernetes"}, 1, id="type"),
+        pytest.param({"cluster_type": "Kubernetes"}, 0, id="another type"),
+    ],
+)
+async def test_clusters_are_found_by(world: World, asked: dict[str, str], count: int) -> None:
+    assert len(world.ack("DescribeClustersV1", CLUSTERS, **asked)["clusters"]) == count
+
+
+async def test_what_a_list_of_clusters_cannot_be_asked(world: World) -> None:
+    for wrong in ({"page_size": 0}, {"page_size": 51}, {"page_number": 0}, {"cluster_type": "Ask"}):
+        with refused("InvalidParameter"):
+            world.ack("DescribeClustersV1", CLUSTERS, **wrong)
+    with refused("EmulatorUnsupported"):
+        world.ack("DescribeClustersV1", CLUSTERS, profile="Default")
 
 
 async def test_a_kubeconfig_has_address_authority_and_token(world: World) -> None:

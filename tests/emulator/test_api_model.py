@@ -14,7 +14,8 @@ ISSUED = {
         *("ImportKeyPair", "DeleteKeyPairs", "DescribeImages", "TagResources"),
     },
     "ack": {
-        *("DescribeClusterDetail", "DescribeClusterNodePools", "DescribeClusterNodePoolDetail"),
+        *("DescribeClustersV1", "DescribeClusterDetail", "DescribeClusterNodePools"),
+        "DescribeClusterNodePoolDetail",
         *("CreateClusterNodePool", "ModifyClusterNodePool", "ScaleClusterNodePool"),
         *("DeleteClusterNodepool", "RemoveNodePoolNodes", "DescribeClusterNodes"),
         *("DescribeTaskInfo", "DescribeClusterUserKubeconfig", "ListClusterAddonInstances"),

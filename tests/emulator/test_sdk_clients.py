@@ -27,6 +27,14 @@ pytestmark = pytest.mark.slow
 
 ACK_STEPS = (
     Step(
+        "DescribeClustersV1",
+        lambda _: (cs.DescribeClustersV1Request(page_number=1, page_size=1, name="dem"),),
+        lambda state, body: (
+            [each.cluster_id for each in body.clusters] == [cluster(state)]
+            and body.page_info.total_count == 1
+        ),
+    ),
+    Step(
         "DescribeClusterDetail",
         lambda state: (cluster(state),),
         lambda state, body: body.cluster_id == cluster(state) and body.state == "running",

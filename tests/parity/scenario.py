@@ -57,6 +57,7 @@ def look_around(world: Recorder) -> None:
     assert family is not None
     world.ecs("DescribeImageFromFamily", RegionId=REGION, ImageFamily=family.family)
     cluster = f"/clusters/{world.cluster}"
+    world.ack("DescribeClustersV1", "/api/v1/clusters")
     world.ack("DescribeClusterDetail", cluster)
     world.ack("DescribeClusterUserKubeconfig", f"/k8s/{world.cluster}/user_config")
     world.ack("ListClusterAddonInstances", f"{cluster}/addon_instances")
