@@ -87,10 +87,16 @@ class NodeSshHook(BaseHook):
     # -- for tasks
 
     def run_script(
-        self, name: str, *arguments: str, stdin: bytes = b"", within_s: float = ANSWERS_WITHIN_S
+        self,
+        name: str,
+        *arguments: str,
+        stdin: bytes = b"",
+        secret: bytes = b"",
+        within_s: float = ANSWERS_WITHIN_S,
     ) -> ScriptResult:
         """Run a script that ends soon; what takes long is a job (``job.sh``).
 
+        :param secret: handed over on stdin ahead of ``stdin``, with a NUL after it.
         :raises NodeUnreachableError: when there is no connection, or no answer in time.
         """
         account = Account.get(self.conn_id)
@@ -98,7 +104,7 @@ class NodeSshHook(BaseHook):
         hook = self._ssh_hook(account, ssh_conn)
         with self._patiently(ssh_conn, hook.get_conn) as client:
             try:
-                result = run(client, ScriptCall(name, arguments, stdin), within_s)
+                result = run(client, ScriptCall(name, arguments, stdin, secret), within_s)
             except (OSError, EOFError) as exc:  # a time-out is an OSError
                 raise self._unreachable(ssh_conn, exc) from exc
         for line in result.stderr.splitlines():

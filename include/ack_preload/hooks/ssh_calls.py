@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -28,11 +28,15 @@ connection that breaks before the NUL runs nothing."""
 
 @dataclass(frozen=True, slots=True)
 class ScriptCall:
-    """A script of ``ack_preload/remote``, with its arguments and input."""
+    """A script of ``ack_preload/remote``, with its arguments and input.
+
+    :ivar secret: what only stdin may carry; sent with a NUL ahead of ``stdin`` when there is any.
+    """
 
     name: str
     arguments: Sequence[str] = ()
     stdin: bytes = b""
+    secret: bytes = field(default=b"", repr=False)
 
     @property
     def command(self) -> str:
@@ -40,7 +44,8 @@ class ScriptCall:
 
     @property
     def sent(self) -> bytes:
-        return script_text(self.name) + b"\0" + self.stdin
+        secret = self.secret + b"\0" if self.secret else b""
+        return script_text(self.name) + b"\0" + secret + self.stdin
 
 
 @dataclass(frozen=True, slots=True)

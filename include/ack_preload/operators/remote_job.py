@@ -63,6 +63,10 @@ class RemoteJobOperator(CloudOperator):
     def stdin(self, context: Context) -> bytes:
         return b""
 
+    def secret(self, context: Context) -> bytes:
+        """Return what the script reads from descriptor 3: never in a file of the machine."""
+        return b""
+
     def report(self, context: Context, reported: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the task's result, from the JSON lines that the script wrote to stdout."""
         return reported[-1] if reported else {}
@@ -77,9 +81,8 @@ class RemoteJobOperator(CloudOperator):
         identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
         job = f"{self.script.removesuffix('.sh')}-{self.client_token(context)[:SHORT]}"
         subject = {"job": job, "owner": token(*identity, ti.try_number), **host.as_dict()}
-        arguments, stdin = self.arguments(context), self.stdin(context)
         self._subject = subject
-        self._start(subject, arguments, stdin)
+        self._start(subject, context)
         self._await(subject)
 
     def _host_key(self) -> str:
@@ -88,11 +91,15 @@ class RemoteJobOperator(CloudOperator):
     def _hook(self, subject: Mapping[str, Any]) -> NodeSshHook:
         return NodeSshHook(Host.from_mapping(subject), conn_id=self.conn_id)
 
-    def _start(self, subject: Mapping[str, Any], arguments: Sequence[str], stdin: bytes) -> None:
+    def _start(self, subject: Mapping[str, Any], context: Context) -> None:
+        arguments, stdin = self.arguments(context), self.stdin(context)
+        secret = self.secret(context)
+        command = "start_secret" if secret else "start"
         result = self._hook(subject).run_script(
             "job.sh",
-            *("start", subject["job"], subject["owner"], self.script, *arguments),
+            *(command, subject["job"], subject["owner"], self.script, *arguments),
             stdin=script_text(self.script) + b"\0" + stdin,
+            secret=secret,
         )
         word = result.checked().stdout.strip()
         self.log.info("%s on %s: %s as %s", self.script, self.address, word, subject["job"])
@@ -118,7 +125,7 @@ class RemoteJobOperator(CloudOperator):
             if detail.get("exit_code") == STOPPED:
                 # A triggerer that was taken for dead stopped it, but this try is alive.
                 self.log.warning("%s was stopped; starting it again", subject["job"])
-                self._start(subject, self.arguments(context), self.stdin(context))
+                self._start(subject, context)
                 self._await(subject)
             raise self._failure(event, detail)
         self.read(event)
