@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -95,10 +96,12 @@ class RemoteJobOperator(CloudOperator):
         arguments, stdin = self.arguments(context), self.stdin(context)
         secret = self.secret(context)
         command = "start_secret" if secret else "start"
+        sent = script_text(self.script) + b"\0" + stdin
+        digest = hashlib.sha256(sent).hexdigest()
         result = self._hook(subject).run_script(
             "job.sh",
-            *(command, subject["job"], subject["owner"], self.script, *arguments),
-            stdin=script_text(self.script) + b"\0" + stdin,
+            *(command, subject["job"], subject["owner"], digest, self.script, *arguments),
+            stdin=sent,
             secret=secret,
         )
         word = result.checked().stdout.strip()

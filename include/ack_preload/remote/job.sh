@@ -173,7 +173,7 @@ start() {
         </dev/null >/dev/null 2>&1 3< <(printf '%s' "$secret" 2>/dev/null) &
     set +m
     for ((try = 0; try < STARTS_WITHIN; try++)); do
-        [[ ! -e $dir/pid ]] && kill -0 "$!" 2>/dev/null || break
+        if [[ -e $dir/pid ]] || ! kill -0 "$!" 2>/dev/null; then break; fi
         sleep 0.1
     done
     [[ -e $dir/pid ]] || die 5 "job $name did not begin; is the disk full?"

@@ -2,7 +2,7 @@
 # A secret reaches the script through a pipe, and no file or process of the machine has it.
 jobs=$root/var/lib/ack-preload/jobs
 start_secret() {
-    run job.sh start_secret "$1" try1 probe.sh < <(printf '%s\0%s\0input' "$2" "$3")
+    AHEAD="$2\0" sent_job start_secret "$1" try1 "$3" input
 }
 start_secret ok 'p4ss w"rd' 'cat <&3; printf " and "; cat; ! grep -q "p[4]ss" /proc/self/environ /proc/$$/cmdline'
 ended ok
@@ -22,5 +22,6 @@ run job.sh state again
 start_job none 'wc -c <&3 | tr -d " "' ''
 ended none
 run job.sh result none
-run job.sh start_secret cut try1 probe.sh < <(printf 'no end')
-run job.sh start_secret long try1 probe.sh < <(head -c 40000 /dev/zero | tr '\0' x; printf '\0cat\0')
+hash=$(printf 'cat\0' | sha256sum)
+run job.sh start_secret cut try1 "${hash%% *}" probe.sh < <(printf 'no end')
+run job.sh start_secret long try1 "${hash%% *}" probe.sh < <(head -c 40000 /dev/zero | tr '\0' x; printf '\0cat\0')
