@@ -61,6 +61,48 @@ class MachineError(Exception):
     """A machine or a disk could not be made, started, stopped or cloned."""
 
 
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What Cloud Assistant has a machine run, as its agent gets it."""
+
+    script_id: str  # the invocation's
+    content: bytes
+    username: str = ""  # root when it names none
+    working_dir: str = ""  # the user's home when it names none
+
+
+class ScriptRefusedError(MachineError):
+    """A machine has not what a script asks for.
+
+    :param code: as DescribeInvocationResults gives it.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RunningScript(Protocol):
+    """A script's process on a machine."""
+
+    @property
+    def output(self) -> bytes:
+        """What is kept of all that it has said so far, on both streams in their order."""
+
+    @property
+    def dropped(self) -> int:
+        """How many bytes of its output are not kept."""
+
+    async def wait(self) -> int:
+        """Return its exit code, -1 for a signal, without waiting for what it left running."""
+
+    def kill(self, *, tree: bool) -> None:
+        """Kill it at once, and with it all of its process group where ``tree`` is asked for."""
+
+    def close(self) -> None:
+        """Listen to it no more."""
+
+
 class Machine(Protocol):
     @property
     def failure(self) -> str:
@@ -77,6 +119,15 @@ class Machine(Protocol):
 
     async def destroy(self) -> None:
         """Remove all traces but the disks; a running machine is cut off first."""
+
+    async def run_script(self, script: Script) -> RunningScript:
+        """Start a script as the agent of Cloud Assistant does: without SSH, in a group of its own.
+
+        It ends when the machine does.
+
+        :raises ScriptRefusedError: for a user or a folder that the machine has not.
+        :raises MachineError: when the machine does not run.
+        """
 
 
 class Machines(Protocol):

@@ -23,7 +23,7 @@ from emulator.machines import paper_content, paper_lazy
 from emulator.machines.base import MachineError, MachineSpec
 from emulator.machines.paper_machine import CATALOGUE, Ground, PaperMachine
 from emulator.machines.paper_network import SSH_PORT, PaperNetwork, listening
-from emulator.machines.paper_ssh import WRAPPED, host_tools
+from emulator.machines.paper_shell import WRAPPED, host_tools
 from emulator.machines.paper_tools import main as tools_main
 from emulator.machines.paper_tools.images import BLOBS
 from emulator.machines.paper_tools.machine import PaperDisk

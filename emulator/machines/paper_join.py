@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from emulator.clock import Clock
     from emulator.faults import Faults
     from emulator.machines.paper_content import Answer
-    from emulator.machines.paper_ssh import Shell
+    from emulator.machines.paper_shell import Shell
     from emulator.settings import Settings
 
 PULL_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 0.0)  # see emulator/guest/agent_images.py

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from emulator.faults import DiskFull
 from emulator.kube.paper_kubelet import run_paper_kubelet
 from emulator.machines import paper_processes
-from emulator.machines.base import MachineError, MachineSpec, NodeJoin
+from emulator.machines.base import MachineError, MachineSpec, NodeJoin, RunningScript, Script
 from emulator.machines.paper_join import Joining, cancelled
-from emulator.machines.paper_ssh import Shell, SshServer
+from emulator.machines.paper_shell import Shell
+from emulator.machines.paper_ssh import SshServer
 from emulator.machines.paper_tools import space
 from emulator.machines.paper_tools.machine import PaperRoot, write_json
 
@@ -103,6 +104,11 @@ class PaperMachine:
         self.root.forget_mounts()
         await asyncio.to_thread(shutil.rmtree, self.root.folder, ignore_errors=True)
         self._gone(self.spec.machine_id)
+
+    async def run_script(self, script: Script) -> RunningScript:
+        if not self._is_up:
+            raise MachineError(f"machine {self.spec.machine_id} does not run")
+        return await self.shell.run_script(script)
 
     async def _end(self) -> None:
         """End all that runs on the machine. Looking for processes is slow: not where none were."""

@@ -5,70 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import shutil
 import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator.faults import Faults, HostKeyChanged, SshDropped, SshRefused
 from emulator.machines.base import MachineError
-from emulator.machines.paper_tools import sandbox
+from emulator.machines.paper_shell import Shell
 
 if TYPE_CHECKING:
     import asyncssh
 
 log = logging.getLogger(__name__)
 
+HOST_KEY = "etc/ssh/ssh_host_ed25519_key.pub"
 CHUNK = 64 * 1024
 BACKLOG = 128
 ACCEPT_AGAIN_S = 0.1
 TAKEN_WITHIN_S = 2.0  # by a client that is about to be cut
 MIN_EXIT = 0
 SIGNALLED = 128  # what a shell adds to a signal number
-
-
-@dataclass(slots=True)
-class Shell:
-    """How to run a command on one machine: confined, with nothing but its own tools."""
-
-    root: Path
-    tools: Path
-    writable: tuple[Path, ...]
-    sessions: set[int] = field(default_factory=set)
-    is_used: bool = False  # a process may run, or be about to
-
-    def environment(self) -> dict[str, str]:
-        return {
-            "PATH": f"{self.root / 'usr/local/bin'}:{self.root / 'usr/bin'}:{self.tools / 'bin'}",
-            "HOME": str(self.root / "root"),
-            "TMPDIR": str(self.root / "tmp"),
-            "USER": "root",
-            "LANG": "C.UTF-8",
-            "ACK_PRELOAD_ROOT": str(self.root),
-        }
-
-    async def run(self, command: str) -> asyncio.subprocess.Process:
-        """Start a command line; the caller feeds and reads its streams."""
-        self.is_used = True
-        confine = [sys.executable, "-I", "-S", sandbox.__file__, *map(str, self.writable), "--"]
-        bash = [shutil.which("bash") or "/bin/bash", "--noprofile", "--norc", "-c", command]
-        process = await asyncio.create_subprocess_exec(
-            *confine,
-            *bash,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=self.root / "root",
-            env=self.environment(),
-            start_new_session=True,
-        )
-        self.sessions.add(process.pid)
-        return process
 
 
 class SshServer:
@@ -98,6 +57,12 @@ class SshServer:
         """Return the public host key as ``known_hosts`` writes it, without the host."""
         return self._key.export_public_key().decode().strip()
 
+    def _show_key(self) -> None:
+        """Keep the public host key where a machine has it, for what runs there."""
+        file = self._shell.root / HOST_KEY
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{self.host_key}\n")
+
     async def open(self, address: str, port: int) -> None:
         """Listen.
 
@@ -111,6 +76,7 @@ class SshServer:
                 f"`sudo ifconfig lo0 alias {address}` first, elsewhere free the port"
             ) from exc
         listener.setblocking(False)
+        self._show_key()
         self._accepting = asyncio.create_task(self._accept(listener))
 
     async def close(self) -> None:
@@ -139,6 +105,7 @@ class SshServer:
                     continue
                 if self._faults.strike(HostKeyChanged, *self._names):
                     self._key = self._new_key()
+                    self._show_key()
                 login = asyncio.create_task(self._log_in(connection))
                 self._logins.add(login)
                 login.add_done_callback(self._logins.discard)
@@ -278,22 +245,3 @@ async def _taken(target: asyncssh.SSHWriter[bytes]) -> None:
         elif time.monotonic() > until:
             break
         await asyncio.sleep(0.01)
-
-
-def host_tools() -> dict[str, str]:
-    """Return the host's programs that a paper machine may use, by name, with their paths."""
-    found = {name: shutil.which(name, path=os.defpath + ":/usr/local/bin") for name in HARMLESS}
-    return {name: path for name, path in found.items() if path}
-
-
-HARMLESS = (
-    *("awk", "basename", "bash", "cat", "comm", "cut", "date", "diff", "dirname", "env", "expr"),
-    *("false", "grep", "gzip", "head", "id", "ls", "nohup", "nproc", "od", "printf", "readlink"),
-    *("realpath", "sed", "seq", "sh", "sha256sum", "sleep", "sort", "stat", "tail", "test"),
-    *("timeout", "tr", "true", "uname", "uniq", "wc", "xargs"),
-)
-# They change files: absolute paths among their arguments are moved into the machine.
-WRAPPED = (
-    *("chmod", "chown", "cp", "find", "install", "ln", "mkdir", "mktemp", "mv", "rm", "rmdir"),
-    *("tar", "tee", "touch", "truncate"),
-)

@@ -15,7 +15,7 @@ from emulator.machines import paper_processes
 from emulator.machines.base import DiskAttachment, MachineError, MachineSpec
 from emulator.machines.paper import PaperMachines
 from emulator.machines.paper_machine import PaperMachine
-from emulator.machines.paper_ssh import WRAPPED
+from emulator.machines.paper_shell import WRAPPED
 from emulator.machines.paper_tools import sandbox
 from emulator.settings import Settings
 
