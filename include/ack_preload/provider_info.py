@@ -58,6 +58,23 @@ def connection_fields() -> dict[str, dict[str, Any]]:
             type="number",
             exclusiveMinimum=0,
         ),
+        "calls_per_s": _field(
+            "Calls per Second",
+            "The most looks that one triggerer sends to the account. Empty: 10.",
+            type="number",
+            exclusiveMinimum=0,
+        ),
+        "installation": _field(
+            "Installation",
+            "Which Airflow this is, where several share the account. Empty: kept in the history.",
+            pattern="^[a-z0-9][a-z0-9-]{0,30}$",
+        ),
+        "visible_within_s": _field(
+            "Visible Within (s)",
+            "How late the cloud may list what it has made. Empty: 60.",
+            type="number",
+            exclusiveMinimum=0,
+        ),
     }
 
 

@@ -8,17 +8,41 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
 from ack_preload.triggers.state import StateTrigger
 from emulator.app import Handle
 
+INSTALLATION = "tests"
 STARTED = datetime.now(UTC).replace(microsecond=0)
 
 
-def context(**overrides: Any) -> Any:
-    """Return as much of a task's context as operators read."""
+class XComs:
+    """The XComs of one DAG run; ``of`` gives a task its view of them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], Any] = {}
+
+    def of(self, task_id: str) -> dict[str, Any]:
+        def push(key: str, value: Any) -> None:
+            self._kept[task_id, key] = json.loads(json.dumps(value))
+
+        def pull(task_ids: str | list[str], key: str = "return_value", **_: Any) -> Any:
+            if isinstance(task_ids, str):
+                return self._kept.get((task_ids, key))
+            return [self._kept.get((each, key)) for each in task_ids]
+
+        return {"xcom_push": push, "xcom_pull": pull}
+
+
+def context(xcoms: XComs | None = None, **overrides: Any) -> Any:
+    """Return as much of a task's context as operators read.
+
+    :param xcoms: those of the run, where tasks are to see each other's.
+    """
+    xcoms = xcoms or XComs()
     ti = {
         "dag_id": "build_preloaded_disk",
         "run_id": "manual__1",
@@ -28,7 +52,8 @@ def context(**overrides: Any) -> Any:
         "try_number": 1,
     }
     run = SimpleNamespace(start_date=STARTED, logical_date=STARTED, run_after=STARTED)
-    return {"ti": SimpleNamespace(**(ti | overrides)), "dag_run": run}
+    ti |= overrides
+    return {"ti": SimpleNamespace(**xcoms.of(str(ti["task_id"])), **ti), "dag_run": run}
 
 
 def perform(operator: BaseOperator, task: Any = None) -> Any:
@@ -54,6 +79,8 @@ def deferred_by(operator: BaseOperator, task: Any = None) -> TaskDeferred:
 
 def fired(deferred: TaskDeferred) -> dict[str, Any]:
     """Run the trigger of a deferral, rebuilt from JSON as the triggerer does."""
+    if isinstance(deferred.trigger, DateTimeTrigger):
+        return _waited_for(deferred.trigger.moment)
     _, kwargs = deferred.trigger.serialize()
     rebuilt = StateTrigger(**json.loads(json.dumps(kwargs)))
 
@@ -64,6 +91,16 @@ def fired(deferred: TaskDeferred) -> dict[str, Any]:
         raise AssertionError("the trigger ended without an event")
 
     return asyncio.run(first())
+
+
+def _waited_for(moment: datetime) -> dict[str, Any]:
+    """Wait as the trigger does, without its pauses of whole seconds."""
+
+    async def wait() -> dict[str, Any]:
+        await asyncio.sleep((moment - datetime.now(UTC)).total_seconds())
+        return {"moment": moment.isoformat()}
+
+    return asyncio.run(wait())
 
 
 def connection(facts: dict[str, Any], **extra: Any) -> str:
@@ -80,6 +117,8 @@ def connection(facts: dict[str, Any], **extra: Any) -> str:
                 "protocol": "http",
                 "packages_url": facts["packages_url"],
                 "poll_every_s": 0.02,
+                "installation": INSTALLATION,
+                "visible_within_s": 0.05,
                 **extra,
             },
         }

@@ -157,7 +157,7 @@ def test_deleting_again_finds_nothing_to_do(cloud: Handle) -> None:
 def test_a_foreign_instance_is_never_deleted(cloud: Handle) -> None:
     foreign = next(iter(cloud.cloud.instances))
     delete = DeleteInstanceOperator(task_id="delete", instance_id=foreign)
-    with pytest.raises(ForeignResourceError, match="not ours to delete"):
+    with pytest.raises(ForeignResourceError, match="it is not ours"):
         perform(delete)
     assert foreign in cloud.cloud.instances
 
@@ -203,12 +203,12 @@ def test_the_key_pair_of_a_run_comes_and_goes(cloud: Handle) -> None:
 def test_a_key_pair_of_another_run_is_not_taken_over(cloud: Handle) -> None:
     make = ImportKeyPairOperator(task_id="k", key_pair_name=KEY_PAIR, target=target(cloud))
     perform(make)
-    with pytest.raises(ForeignResourceError, match="is not of this run"):
+    with pytest.raises(ForeignResourceError, match="is of the run"):
         perform(make, context(run_id="manual__2"))
 
 
 def test_a_foreign_key_pair_is_never_deleted(cloud: Handle) -> None:
     delete = DeleteKeyPairOperator(task_id="d", key_pair_name="demo-nodes")
-    with pytest.raises(ForeignResourceError, match="not ours to delete"):
+    with pytest.raises(ForeignResourceError, match="it is not ours"):
         perform(delete)
     assert "demo-nodes" in cloud.cloud.key_pairs

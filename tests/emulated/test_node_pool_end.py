@@ -72,9 +72,9 @@ def test_deleting_again_finds_nothing_to_do(cloud: Handle) -> None:
 
 def test_a_foreign_pool_is_never_deleted(cloud: Handle) -> None:
     foreign = cloud.facts["node_pool_id"]
-    with pytest.raises(ForeignResourceError, match="not ours to delete"):
+    with pytest.raises(ForeignResourceError, match="it is not ours"):
         perform(delete(cloud, node_pool_id=foreign))
-    with pytest.raises(ForeignResourceError, match="not ours to delete"):
+    with pytest.raises(ForeignResourceError, match="it is not ours"):
         AckHook().delete_node_pool(cloud.facts["cluster_id"], foreign)
     assert foreign in cloud.cloud.node_pools
 
@@ -148,7 +148,7 @@ def test_the_way_back_leaves_the_canary_to_its_own_teardown(cloud: Handle) -> No
 
 
 def test_pools_of_a_cluster_that_is_gone_are_none(cloud: Handle) -> None:
-    assert AckHook().node_pools_of_run("c-gone", "run") == []
+    assert AckHook().node_pools_of_run("c-gone", "run", "tests") == []
 
 
 def test_a_baseline_can_run_on_another_system(cloud: Handle) -> None:

@@ -30,7 +30,7 @@ def run_instance(handle: Handle, dag_id: str, *, ours: bool = True) -> str:
     run = run_tag(dag_id, f"{dag_id}_1")
     request = order(handle.facts, run)
     if ours:
-        tags = Ownership("demo", run, None).tags()
+        tags = Ownership("demo", run, None, "tests").tags()
         request.tag = [models.RunInstancesRequestTag(key=k, value=v) for k, v in tags.items()]
     answer = ecs_client(handle.facts).run_instances(request)
     instance_id: str = answer.body.instance_id_sets.instance_id_set[0]

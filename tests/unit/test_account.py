@@ -106,3 +106,21 @@ def test_without_a_proxy_in_the_environment_none_is_named(
     monkeypatch.delenv("http_proxy", raising=False)
     monkeypatch.delenv("HTTP_PROXY", raising=False)
     assert account("ak", "secret").config("127.0.0.1:8080").http_proxy is None
+
+
+@pytest.mark.parametrize("value", ["Upper", "-a", "a_b", "a" * 32, "a b", "a\n", "ä", 3.5])
+def test_an_installation_that_no_tag_or_name_can_hold_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"installation is .*; use 1 to 31 small letters"):
+        account(installation=value)
+
+
+def test_an_installation_may_be_named() -> None:
+    assert account(installation="night-shift-2").installation == "night-shift-2"
+    assert account(installation="").installation is None
+
+
+def test_what_was_made_is_listed_within_a_minute_unless_the_connection_says_otherwise() -> None:
+    assert account().visible_within_s == 60
+    assert account(visible_within_s="1.5").visible_within_s == 1.5
+    with pytest.raises(InvalidInputError, match=r"visible_within_s is 0; use a number"):
+        account(visible_within_s=0)

@@ -34,6 +34,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PATH_VARIABLE, str(path))
     store = {"conn_type": "sqlite", "host": str(tmp_path / "history.db")}
     monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_STORE", json.dumps(store))
+    account = {"conn_type": "alibaba_cloud", "extra": {"region": "cn-hangzhou"}}
+    monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", json.dumps(account))
 
 
 def read(*, chain: str = "", **fields: Any) -> dict[str, Any]:

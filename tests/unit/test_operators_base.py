@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,14 @@ from ack_preload.operators import build_instance, key_pair, node_pool, node_pool
 from ack_preload.operators.base import RETRY_POLICY, TEARDOWN_POLICY, CloudOperator, as_mapping
 
 NOW = datetime.now(UTC)
+ACCOUNT = {"conn_type": "alibaba_cloud", "extra": {"region": "r", "installation": "tests"}}
+
+
+@pytest.fixture(autouse=True)
+def _account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", json.dumps(ACCOUNT))
+
+
 OPERATORS = sorted(
     {
         each
@@ -54,6 +63,13 @@ def test_all_tries_have_one_token() -> None:
 )
 def test_what_is_another_attempt_has_another_token(change: dict[str, Any]) -> None:
     assert operator().client_token(context()) != operator().client_token(context(**change))
+
+
+def test_another_installation_has_another_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = operator().client_token(context())
+    other = {**ACCOUNT, "extra": {"region": "r", "installation": "other"}}
+    monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", json.dumps(other))
+    assert operator().client_token(context()) != ours
 
 
 def test_a_task_that_makes_two_things_has_two_tokens() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -15,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from ack_preload.domain.images import ImageLock, LockedImage
+from ack_preload.hooks.account import INSTALLATION
 from ack_preload.store import (
     BuildRecord,
     ComparisonRecord,
@@ -206,3 +208,13 @@ def test_processes_that_open_and_write_at_once_lose_nothing(tmp_path: Path) -> N
         writer.join()
     assert [writer.exitcode for writer in writers] == [0] * 4
     assert len(Store(url).snapshots("demo")) == 40
+
+
+def test_the_id_of_the_installation_is_made_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'history.db'}"
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(lambda _: Store(url).installation(), range(16)))
+    assert len(made) == 1
+    assert INSTALLATION.fullmatch(made.pop())
+    other = Store(f"sqlite:///{tmp_path / 'other.db'}")
+    assert other.installation() != Store(url).installation()

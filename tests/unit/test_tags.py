@@ -6,17 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ack_preload.domain.errors import ForeignResourceError
 from ack_preload.domain.tags import (
     EXPIRES_KEY,
+    INSTALLATION_KEY,
     MAX_VALUE,
+    PRODUCT,
     PRODUCT_KEY,
     RUN_KEY,
     Ownership,
     expiry,
+    is_of_installation,
     is_of_run,
     is_ours,
     iso,
     moment,
+    refuse_foreign,
     run_tag,
     token,
 )
@@ -25,7 +30,7 @@ STARTED = datetime(2026, 11, 24, 3, 0, 41, tzinfo=UTC)
 
 
 def owner(run: str = "dag/run") -> Ownership:
-    return Ownership(target="qwen", run=run, expires=STARTED)
+    return Ownership(target="qwen", run=run, expires=STARTED, installation="one")
 
 
 def test_a_short_run_is_its_own_tag() -> None:
@@ -78,13 +83,41 @@ def test_an_unreadable_expiry_is_an_error() -> None:
 def test_what_is_made_is_found_by_its_run() -> None:
     tags = owner().tags()
     assert is_ours(tags)
-    assert is_of_run(tags, "dag/run")
-    assert not is_of_run(tags, "dag/other")
-    assert Ownership.search("dag/run").items() <= tags.items()
+    assert is_of_installation(tags, "one")
+    assert is_of_run(tags, "dag/run", "one")
+    assert not is_of_run(tags, "dag/other", "one")
+    assert not is_of_run(tags, "dag/run", "two")
+    assert Ownership.search("dag/run", "one").items() <= tags.items()
+
+
+@pytest.mark.parametrize(
+    ("tags", "why"),
+    [
+        pytest.param({}, "lacks the tag ack-preload/product; it is not ours", id="not ours"),
+        pytest.param(
+            {PRODUCT_KEY: PRODUCT},
+            "another installation made it; to take it over give it that tag with the value one",
+            id="no installation",
+        ),
+        pytest.param(
+            {PRODUCT_KEY: PRODUCT, INSTALLATION_KEY: "two"},
+            "belongs to the installation two, and this one is one; to take it over set the extra "
+            "installation of the connection to two",
+            id="another installation",
+        ),
+    ],
+)
+def test_a_foreign_resource_is_refused_with_the_mend(tags: dict[str, str], why: str) -> None:
+    with pytest.raises(ForeignResourceError, match=f"disk d-1 .*{why}; rename it"):
+        refuse_foreign("disk d-1", tags, "one", "rename it")
+
+
+def test_what_this_installation_made_is_not_refused() -> None:
+    refuse_foreign("disk d-1", owner().tags(), "one")
 
 
 def test_what_is_kept_on_purpose_has_no_expiry() -> None:
-    kept = Ownership(target="qwen", run="dag/run", expires=None)
+    kept = Ownership(target="qwen", run="dag/run", expires=None, installation="one")
     assert EXPIRES_KEY not in kept.tags()
     assert EXPIRES_KEY in owner().tags()
 
@@ -99,7 +132,7 @@ def test_what_is_kept_on_purpose_has_no_expiry() -> None:
 )
 def test_nothing_else_is_ours(tags: dict[str, str]) -> None:
     assert not is_ours(tags)
-    assert not is_of_run(tags, "dag/run")
+    assert not is_of_run(tags, "dag/run", "one")
 
 
 def test_a_token_fits_and_tells_apart() -> None:

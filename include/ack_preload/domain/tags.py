@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ack_preload.domain.errors import ForeignResourceError
+
 PRODUCT_KEY = "ack-preload/product"
+INSTALLATION_KEY = "ack-preload/installation"
 TARGET_KEY = "ack-preload/target"
 RUN_KEY = "ack-preload/run"
 EXPIRES_KEY = "ack-preload/expires"
@@ -82,24 +85,52 @@ class Ownership:
     run: str
     expires: datetime | None
     """``None`` for what is kept on purpose, such as a node pool in use: it has no expiry tag."""
+    installation: str
+    """Which Airflow made it: several may work on one account, with runs of the same name."""
 
     def tags(self) -> dict[str, str]:
-        tags = {PRODUCT_KEY: PRODUCT, TARGET_KEY: self.target, RUN_KEY: self.run}
+        tags = self.search(self.run, self.installation) | {TARGET_KEY: self.target}
         return tags | {EXPIRES_KEY: iso(self.expires)} if self.expires else tags
 
     @staticmethod
-    def search(run: str) -> dict[str, str]:
+    def search(run: str, installation: str) -> dict[str, str]:
         """Return the tags by which everything of a run is found."""
-        return {PRODUCT_KEY: PRODUCT, RUN_KEY: run}
+        return {PRODUCT_KEY: PRODUCT, INSTALLATION_KEY: installation, RUN_KEY: run}
 
 
 def is_ours(tags: Mapping[str, str]) -> bool:
-    """Tell whether this project made the resource. Nothing else may ever be deleted."""
+    """Tell whether this project made the resource, in this installation or another."""
     return tags.get(PRODUCT_KEY) == PRODUCT
 
 
-def is_of_run(tags: Mapping[str, str], run: str) -> bool:
-    return is_ours(tags) and tags.get(RUN_KEY) == run
+def is_of_installation(tags: Mapping[str, str], installation: str) -> bool:
+    """Tell whether this installation made the resource. Nothing else may ever be deleted."""
+    return is_ours(tags) and tags.get(INSTALLATION_KEY) == installation
+
+
+def is_of_run(tags: Mapping[str, str], run: str, installation: str) -> bool:
+    return is_of_installation(tags, installation) and tags.get(RUN_KEY) == run
+
+
+def refuse_foreign(what: str, tags: Mapping[str, str], installation: str, mend: str = "") -> None:
+    """Raise unless this installation made the resource.
+
+    :param what: kind, id and name, such as ``node pool np1 (preloaded)``.
+    :param mend: what else a person can do, such as choosing another name.
+    :raises ForeignResourceError: saying whose it is, and how to take it over.
+    """
+    if is_of_installation(tags, installation):
+        return
+    other = tags.get(INSTALLATION_KEY)
+    if not is_ours(tags):
+        why, take_over = f"lacks the tag {PRODUCT_KEY}; it is not ours", ""
+    elif other:
+        why = f"belongs to the installation {other}, and this one is {installation}"
+        take_over = f"to take it over set the extra installation of the connection to {other}"
+    else:
+        why = f"lacks the tag {INSTALLATION_KEY}, so another installation made it"
+        take_over = f"to take it over give it that tag with the value {installation}"
+    raise ForeignResourceError("; ".join(filter(None, (f"{what} {why}", take_over, mend))))
 
 
 def sealed_tags(lock_digest: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,12 @@ CONN_TYPE = "alibaba_cloud"
 DEFAULT_CONN_ID = "alibabacloud_default"
 DEFAULT_SSH_CONN_ID = "ack_preload_ssh"
 PACKAGES_URL = "http://aliacs-k8s-{region}.oss-{region}-internal.aliyuncs.com"
+
+VISIBLE_WITHIN_S = 60.0
+"""How late the cloud may list what it has made. No source: its pages only say "later"."""
+CALLS_PER_S = 10.0
+"""No rate is published for these calls; the cloud's Terraform provider stays far below."""
+INSTALLATION = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
 CONNECT_TIMEOUT_MS = 5_000
 READ_TIMEOUT_MS = 30_000  # creating a node pool answers late; the SDK's own 10 s is short
@@ -46,6 +53,9 @@ class Account:
     ssh_conn_id: str = DEFAULT_SSH_CONN_ID
     ssh_seed: str | None = field(default=None, repr=False)
     poll_every_s: float | None = None
+    calls_per_s: float = CALLS_PER_S
+    installation: str | None = None
+    visible_within_s: float = VISIBLE_WITHIN_S
 
     @classmethod
     def get(cls, conn_id: str = DEFAULT_CONN_ID) -> Account:
@@ -82,7 +92,13 @@ class Account:
             packages_url=extra.get("packages_url") or PACKAGES_URL.format(region=region),
             ssh_conn_id=extra.get("ssh_conn_id") or DEFAULT_SSH_CONN_ID,
             ssh_seed=extra.get("ssh_seed") or None,
-            poll_every_s=_seconds(conn.conn_id, extra.get("poll_every_s")),
+            poll_every_s=_seconds(conn.conn_id, "poll_every_s", extra.get("poll_every_s")),
+            calls_per_s=_rate(conn.conn_id, extra.get("calls_per_s")),
+            installation=_installation(conn.conn_id, extra.get("installation")),
+            visible_within_s=_seconds(
+                conn.conn_id, "visible_within_s", extra.get("visible_within_s")
+            )
+            or VISIBLE_WITHIN_S,
         )
 
     def config(self, endpoint: str | None) -> Config:
@@ -137,7 +153,18 @@ def _protocol(conn_id: str, value: str) -> str:
     return value
 
 
-def _seconds(conn_id: str, value: Any) -> float | None:
+def _installation(conn_id: str, value: Any) -> str | None:
+    if value in (None, ""):
+        return None
+    if not INSTALLATION.fullmatch(str(value)):
+        raise InvalidInputError(
+            f"connection {conn_id}: installation is {value!r}; use 1 to 31 small letters, digits "
+            "and -, a letter or digit first"
+        )
+    return str(value)
+
+
+def _seconds(conn_id: str, name: str, value: Any) -> float | None:
     if value in (None, ""):
         return None
     try:
@@ -146,6 +173,20 @@ def _seconds(conn_id: str, value: Any) -> float | None:
         seconds = 0.0
     if seconds <= 0:
         raise InvalidInputError(
-            f"connection {conn_id}: poll_every_s is {value!r}; use a number of seconds above 0"
+            f"connection {conn_id}: {name} is {value!r}; use a number of seconds above 0"
         )
     return seconds
+
+
+def _rate(conn_id: str, value: Any) -> float:
+    if value in (None, ""):
+        return CALLS_PER_S
+    try:
+        rate = float(value)
+    except (TypeError, ValueError):
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise InvalidInputError(
+            f"connection {conn_id}: calls_per_s is {value!r}; use a number of calls above 0"
+        )
+    return rate

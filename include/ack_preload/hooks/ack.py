@@ -10,7 +10,7 @@ from typing import Any
 
 from ack_preload.domain.errors import ForeignResourceError, NotFoundError
 from ack_preload.domain.node_pools import NodePoolView
-from ack_preload.domain.tags import PRODUCT_KEY, RUN_KEY, is_ours
+from ack_preload.domain.tags import PRODUCT_KEY, is_of_run, is_ours
 from ack_preload.hooks.ack_reading import AckReading
 
 Body = Mapping[str, Any]
@@ -98,10 +98,10 @@ class AckHook(AckReading):
         """Return the node pool of that name, whoever made it."""
         return next((p for p in self.node_pools(cluster_id) if p.name == name), None)
 
-    def node_pools_of_run(self, cluster_id: str, run: str) -> list[NodePoolView]:
+    def node_pools_of_run(self, cluster_id: str, run: str, installation: str) -> list[NodePoolView]:
         """Return the node pools that the run created; none when the cluster is gone."""
         try:
             listed = self.node_pools(cluster_id)
         except NotFoundError:
             return []
-        return [p for p in listed if is_ours(p.tags) and p.tags.get(RUN_KEY) == run]
+        return [p for p in listed if is_of_run(p.tags, run, installation)]

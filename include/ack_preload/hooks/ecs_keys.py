@@ -16,11 +16,12 @@ from ack_preload.domain.errors import (
     UnclearReplyError,
     is_unclear,
 )
-from ack_preload.domain.tags import RUN_KEY, is_of_run
+from ack_preload.domain.tags import INSTALLATION_KEY, RUN_KEY, refuse_foreign
 from ack_preload.hooks.cloud import plain
 from ack_preload.hooks.ecs_storage import EcsStorage
 
 TAKEN = "KeyPair.AlreadyExist"
+MEND = "delete it or rename it"
 MAX_KEY_PAGE = 50  # the most that DescribeKeyPairs lists
 
 
@@ -51,9 +52,10 @@ class EcsKeys(EcsStorage):
             found = self.key_pair(name)
             if found is None:
                 raise
-            if not is_of_run(found, tags[RUN_KEY]):
+            refuse_foreign(f"key pair {name}", found, tags[INSTALLATION_KEY], MEND)
+            if found.get(RUN_KEY) != tags[RUN_KEY]:
                 raise ForeignResourceError(
-                    f"key pair {name} exists and is not of this run; delete it or rename it"
+                    f"key pair {name} is of the run {found.get(RUN_KEY)}; {MEND}"
                 ) from exc
 
     def key_pair(self, name: str) -> dict[str, str] | None:

@@ -10,6 +10,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
 from ack_preload.domain.errors import InvalidInputError
+from ack_preload.hooks.account import Account
 from ack_preload.store import Run, Store
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ def open_store(conn_id: str = STORE_CONN_ID) -> Store:
     except AirflowNotFoundException:
         return Store(f"sqlite:///{_airflow_home() / 'ack_preload.db'}")
     return Store(store_url(connection))
+
+
+def installation_of(account: Account) -> str:
+    """Return which Airflow this is: as the connection says, else as the history keeps it."""
+    return account.installation or open_store().installation()
 
 
 def store_url(connection: Connection) -> str:

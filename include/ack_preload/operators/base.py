@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
 
 from ack_preload.domain.disks import required
@@ -17,10 +18,11 @@ from ack_preload.domain.errors import (
     ResourceFailedError,
     WaitTimeoutError,
 )
-from ack_preload.domain.tags import Ownership, expiry, run_tag, token
+from ack_preload.domain.tags import Ownership, expiry, is_of_run, run_tag, token
 from ack_preload.domain.waits import WAITS, Verdict
 from ack_preload.hooks.account import DEFAULT_CONN_ID, Account
-from ack_preload.triggers.state import StateTrigger
+from ack_preload.hooks.history import installation_of
+from ack_preload.triggers.state import SETTLING_LOOKS, SETTLING_S, StateTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -70,6 +72,10 @@ DEFAULT_LIFETIME_H = 12
 """How long a resource of a run may live: a slow build with a full first snapshot, twice over."""
 
 
+CREATING = "creating"
+"""XCom of a task that makes something that costs money: the moment before it asks the cloud."""
+
+
 class CloudOperator(BaseOperator):
     """Start one cloud operation, then defer until its wait gives a verdict."""
 
@@ -83,6 +89,11 @@ class CloudOperator(BaseOperator):
     def account(self) -> Account:
         return Account.get(self.conn_id)
 
+    @cached_property
+    def installation(self) -> str:
+        """Which Airflow this is; what another one made on the same account is left alone."""
+        return installation_of(self.account)
+
     def client_token(self, context: Context, salt: str = "") -> str:
         """Return one token for all tries of a task instance.
 
@@ -91,11 +102,20 @@ class CloudOperator(BaseOperator):
         that failed or was deleted for as long as the cloud remembers the token.
         """
         ti = context["ti"]
-        return token(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.max_tries, salt)
+        identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
+        return token(self.installation, *identity, ti.max_tries, salt)
 
     def run_tag(self, context: Context) -> str:
         """Return the value of the run tag on everything that this DAG run makes."""
         return run_tag(context["ti"].dag_id, context["ti"].run_id)
+
+    def search(self, context: Context) -> dict[str, str]:
+        """Return the tags by which everything that this DAG run makes is found."""
+        return Ownership.search(self.run_tag(context), self.installation)
+
+    def is_of_run(self, context: Context, tags: Mapping[str, str]) -> bool:
+        """Tell whether this DAG run of this installation made what carries ``tags``."""
+        return is_of_run(tags, self.run_tag(context), self.installation)
 
     def expires(self, context: Context, target: Mapping[str, Any]) -> datetime:
         """Return when the resources of this run expire; the same on every try."""
@@ -116,7 +136,42 @@ class CloudOperator(BaseOperator):
             target=str(required("target", target, "name")),
             run=self.run_tag(context),
             expires=None if keep else self.expires(context, target),
+            installation=self.installation,
         )
+
+    # -- what was just made may not be shown yet
+
+    def about_to_create(self, context: Context) -> None:
+        """Note the moment, for the teardown of what the cloud is now asked to make.
+
+        To be called before anything else in :meth:`execute`: the note of an earlier try is
+        deleted by Airflow when the next one starts, and what that one made may still not be shown.
+        """
+        context["ti"].xcom_push(key=CREATING, value=datetime.now(UTC).isoformat())
+
+    def unsettled_until(self, context: Context, makers: Sequence[str]) -> datetime | None:
+        """Return until when the cloud may not show what ``makers`` made; ``None`` if it would.
+
+        :param makers: ids of the tasks of this run that create what is looked for.
+        """
+        found = context["ti"].xcom_pull(task_ids=list(makers), key=CREATING) if makers else None
+        noted = [datetime.fromisoformat(each) for each in found or () if each]
+        if not noted:
+            return None
+        settled = max(noted) + timedelta(seconds=self.account.visible_within_s)
+        return settled if settled > datetime.now(UTC) else None
+
+    def look_again(self, at: datetime) -> NoReturn:
+        """Defer until ``at``, and begin again from :meth:`execute`."""
+        # Not at once: see SETTLING_S.
+        pause = min(SETTLING_S, SETTLING_LOOKS * (self.account.poll_every_s or SETTLING_S))
+        earliest = datetime.now(UTC) + timedelta(seconds=pause)
+        self.log.info("Looking again at %s: the cloud may list late what it has made", at)
+        self.defer(trigger=DateTimeTrigger(moment=max(at, earliest)), method_name="looked_late")
+
+    def looked_late(self, context: Context, event: Any) -> Any:
+        """Begin again: what the cloud was asked for is listed by now."""
+        return self.execute(context)
 
     def wait_for(
         self,

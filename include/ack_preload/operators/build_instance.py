@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ack_preload.domain.disks import BuildSpec, Instance
 from ack_preload.domain.errors import (
     CloudUnavailableError,
-    ForeignResourceError,
     ResourceFailedError,
     WaitTimeoutError,
 )
-from ack_preload.domain.tags import BUILD, PRODUCT_KEY, PURPOSE_KEY, Ownership, is_ours
+from ack_preload.domain.tags import BUILD, PURPOSE_KEY, Ownership, refuse_foreign
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.base import CloudOperator, as_mapping
 
@@ -74,7 +73,7 @@ class RunBuildInstanceOperator(EcsOperator):
         self.wait_for("instance_running", {"instance_id": instance_id})
 
     def _of_earlier_try(self, owner: Ownership) -> str | None:
-        found = self.hook.instances(Ownership.search(owner.run))
+        found = self.hook.instances(Ownership.search(owner.run, owner.installation))
         alive = [instance.instance_id for instance in found if instance.status in ALIVE]
         if not alive:
             return None
@@ -168,15 +167,13 @@ class DeleteInstanceOperator(EcsOperator):
         self.instance_id = instance_id
 
     def execute(self, context: Context) -> list[str]:
-        run = self.run_tag(context)
-        doomed = sorted({each.instance_id for each in [*self._of_run(run), *self._named()]})
+        mine = self.search(context)
+        listed = [*self.hook.instances(mine), *self._named()]
+        doomed = sorted({each.instance_id for each in listed})
         for instance_id in doomed:
             self.hook.delete_instance(instance_id)
             self.log.info("Instance %s told to go", instance_id)
-        return self._await_next(run, doomed, [])
-
-    def _of_run(self, run: str) -> list[Instance]:
-        return self.hook.instances(Ownership.search(run))
+        return self._await_next(mine, doomed, [])
 
     def _named(self) -> list[Instance]:
         if not self.instance_id:
@@ -184,19 +181,18 @@ class DeleteInstanceOperator(EcsOperator):
         found = self.hook.instance(self.instance_id)
         if found is None:
             return []
-        if not is_ours(found.tags):
-            raise ForeignResourceError(
-                f"instance {self.instance_id} lacks the tag {PRODUCT_KEY}; it is not ours to delete"
-            )
+        refuse_foreign(f"instance {self.instance_id}", found.tags, self.installation)
         return [found]
 
-    def _await_next(self, run: str, going: Sequence[str], gone: Sequence[str]) -> list[str]:
+    def _await_next(
+        self, mine: Mapping[str, str], going: Sequence[str], gone: Sequence[str]
+    ) -> list[str]:
         if going:
             self.wait_for(
                 "instance_gone",
-                {"instance_id": going[0], "going": list(going), "gone": list(gone), "run": run},
+                {"instance_id": going[0], "going": list(going), "gone": list(gone)},
             )
-        for disk in self.hook.disks(Ownership.search(run)):
+        for disk in self.hook.disks(mine):
             if disk.status == "Available":  # one that had been taken off its instance
                 self.hook.delete_disk(disk.disk_id)
                 self.log.info("Disk %s deleted", disk.disk_id)
@@ -206,4 +202,4 @@ class DeleteInstanceOperator(EcsOperator):
         self.read(event)
         subject = event["subject"]
         first, *rest = subject["going"]
-        return self._await_next(subject["run"], rest, [*subject["gone"], first])
+        return self._await_next(self.search(context), rest, [*subject["gone"], first])

@@ -10,7 +10,8 @@ from airflow.sdk import BaseOperator
 from ack_preload.domain.errors import InvalidInputError
 from ack_preload.domain.tags import token
 from ack_preload.domain.workload import temporary_target
-from ack_preload.hooks.history import open_store, run_of
+from ack_preload.hooks.account import DEFAULT_CONN_ID, Account
+from ack_preload.hooks.history import installation_of, open_store, run_of
 from ack_preload.targets import Target, load_target, load_targets
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class ReadInputsOperator(BaseOperator):
     :param needs: how far the chain must have come: ``target``, ``lock`` or ``snapshot``.
     """
 
-    template_fields: Sequence[str] = ("target", "lock_digest", "snapshot_id")
+    template_fields: Sequence[str] = ("target", "lock_digest", "snapshot_id", "conn_id")
 
     def __init__(
         self,
@@ -44,9 +45,11 @@ class ReadInputsOperator(BaseOperator):
         needs: Needs = "target",
         lock_digest: str = "",
         snapshot_id: str = "",
+        conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
+        self.conn_id = conn_id
         self.target = target
         self.needs = needs
         self.lock_digest = lock_digest
@@ -56,7 +59,8 @@ class ReadInputsOperator(BaseOperator):
         target = load_target(self.target)
         run = run_of(context)
         fields = target.to_dict()
-        short = token(run.dag_id, run.run_id)[:SHORT]
+        installation = installation_of(Account.get(self.conn_id))
+        short = token(installation, run.dag_id, run.run_id)[:SHORT]
         found: dict[str, Any] = {
             "target": fields,
             "temporary": temporary_target(fields),

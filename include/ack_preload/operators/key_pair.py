@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ack_preload.domain.errors import ForeignResourceError
-from ack_preload.domain.tags import PRODUCT_KEY, Ownership, is_ours
+from ack_preload.domain.tags import refuse_foreign
 from ack_preload.hooks.run_key import run_key
 from ack_preload.operators.base import CloudOperator, as_mapping
 from ack_preload.operators.build_instance import EcsOperator
@@ -56,13 +55,9 @@ class DeleteKeyPairOperator(EcsOperator):
         self.key_pair_name = key_pair_name
 
     def execute(self, context: Context) -> list[str]:
-        doomed = set(self.hook.key_pairs(Ownership.search(self.run_tag(context))))
+        doomed = set(self.hook.key_pairs(self.search(context)))
         if self.key_pair_name and (tags := self.hook.key_pair(self.key_pair_name)) is not None:
-            if not is_ours(tags):
-                raise ForeignResourceError(
-                    f"key pair {self.key_pair_name} lacks the tag {PRODUCT_KEY}; "
-                    "it is not ours to delete"
-                )
+            refuse_foreign(f"key pair {self.key_pair_name}", tags, self.installation)
             doomed.add(self.key_pair_name)
         for name in sorted(doomed):
             self.hook.delete_key_pair(name)

@@ -226,7 +226,8 @@ class MeasureSampleOperator(AckOperator):
     def _pod_name(self, context: Context) -> str:
         """Return a name that every try has in common: the next one deletes what this one left."""
         ti = context["ti"]
-        return f"ack-preload-{token(ti.dag_id, ti.run_id, self.arm, self.number)[:16]}"
+        run = (self.installation, ti.dag_id, ti.run_id)
+        return f"ack-preload-{token(*run, self.arm, self.number)[:16]}"
 
     def _keep(self, context: Context, sample: Sample) -> None:
         context["ti"].xcom_push(key=SO_FAR, value=sample.to_dict())

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ack_preload.domain.errors import (
     CloudError,
     CloudUnavailableError,
-    ForeignResourceError,
     InvalidInputError,
     UnclearReplyError,
     is_unclear,
@@ -22,11 +21,10 @@ from ack_preload.domain.node_pools import NodePoolView, PoolSpec, tags_for_api
 from ack_preload.domain.tags import (
     APPLIED_KEY,
     PREVIOUS_KEY,
-    PRODUCT_KEY,
     PURPOSE_KEY,
     Ownership,
     is_of_run,
-    is_ours,
+    refuse_foreign,
 )
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.calls import POOL_BUSY
@@ -161,11 +159,9 @@ class ApplyNodePoolOperator(AckOperator):
         return self._adopt(spec, owner, found)
 
     def _adopt(self, spec: PoolSpec, owner: Ownership, found: NodePoolView) -> dict[str, Any]:
-        if not is_ours(found.tags):
-            raise ForeignResourceError(
-                f"node pool {found.node_pool_id} is named {self.pool_name} and lacks the tag "
-                f"{PRODUCT_KEY}; choose another pool.name in the target"
-            )
+        what = f"node pool {found.node_pool_id} ({self.pool_name})"
+        mend = "choose another pool.name in the target"
+        refuse_foreign(what, found.tags, self.installation, mend)
         if found.snapshot_id == (self.snapshot_id or None):
             self.log.info("Node pool %s is as wanted", found.node_pool_id)
             return self._applied(spec, found.node_pool_id, "")
@@ -192,7 +188,8 @@ class ApplyNodePoolOperator(AckOperator):
         be missing, or name a change that never was.
         """
         tags = dict(found.tags)
-        if not is_of_run(tags, owner.run) and tags.get(APPLIED_KEY) != owner.run:
+        made_here = is_of_run(tags, owner.run, owner.installation)
+        if not made_here and tags.get(APPLIED_KEY) != owner.run:
             tags |= {APPLIED_KEY: owner.run, PREVIOUS_KEY: found.snapshot_id or ""}
         disks = found.disks_with(spec.data_disk(self.snapshot_id or None))
         return {"scaling_group": {"data_disks": disks, "tags": tags_for_api(tags)}}
@@ -215,7 +212,7 @@ class ApplyNodePoolOperator(AckOperator):
         run = self.run_tag(context)
         return {
             **pool,
-            "created": is_of_run(tags, run),
+            "created": self.is_of_run(context, tags),
             "previous_snapshot_id": tags.get(PREVIOUS_KEY, "")
             if tags.get(APPLIED_KEY) == run
             else "",

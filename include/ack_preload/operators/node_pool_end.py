@@ -6,15 +6,13 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ack_preload.domain.errors import ForeignResourceError
 from ack_preload.domain.node_pools import NodePoolView, tags_for_api
 from ack_preload.domain.tags import (
     APPLIED_KEY,
     PREVIOUS_KEY,
-    PRODUCT_KEY,
     PURPOSE_KEY,
-    is_of_run,
-    is_ours,
+    is_of_installation,
+    refuse_foreign,
 )
 from ack_preload.hooks.history import open_store, run_of
 from ack_preload.operators.base import CloudOperator
@@ -86,7 +84,7 @@ class DeleteNodePoolOperator(PoolsOperator):
 
     def _doomed(self, run: str) -> list[NodePoolView]:
         if not self.node_pool_id and not self.pool_name:
-            return self.hook.node_pools_of_run(self.cluster_id, run)
+            return self.hook.node_pools_of_run(self.cluster_id, run, self.installation)
         found = (
             self.hook.node_pool(self.cluster_id, self.node_pool_id)
             if self.node_pool_id
@@ -94,11 +92,8 @@ class DeleteNodePoolOperator(PoolsOperator):
         )
         if found is None:
             return []
-        if not is_ours(found.tags):
-            raise ForeignResourceError(
-                f"node pool {found.node_pool_id} ({found.name}) lacks the tag {PRODUCT_KEY}; "
-                "it is not ours to delete"
-            )
+        what = f"node pool {found.node_pool_id} ({found.name})"
+        refuse_foreign(what, found.tags, self.installation)
         return [found]
 
 
@@ -134,7 +129,11 @@ class RestoreNodePoolOperator(PoolsOperator):
         if serving:
             self.log.info("Node pool %s stays: its rollout is recorded", serving)
         pools = self.hook.node_pools(self.cluster_id)
-        return [each for each in pools if is_ours(each.tags) and each.node_pool_id != serving]
+        return [
+            each
+            for each in pools
+            if is_of_installation(each.tags, self.installation) and each.node_pool_id != serving
+        ]
 
     def _settle_next(self, context: Context, task_ids: Sequence[str]) -> list[str]:
         """Wait for each change to be done, then delete what the run created."""
@@ -145,7 +144,7 @@ class RestoreNodePoolOperator(PoolsOperator):
         created = [
             pool
             for pool in self._unproven(context)
-            if is_of_run(pool.tags, run)
+            if self.is_of_run(context, pool.tags)
             and pool.tags.get(PURPOSE_KEY) == ROLLOUT
             and pool.tags.get(APPLIED_KEY, run) == run
         ]

@@ -23,8 +23,6 @@ from ack_preload.domain.tags import (
     PREVIOUS_KEY,
     PRODUCT,
     PRODUCT_KEY,
-    RUN_KEY,
-    is_of_run,
     is_ours,
     is_sealed,
 )
@@ -206,10 +204,10 @@ class DiscardSnapshotsOperator(CloudOperator):
         return EcsHook(self.conn_id, account=self.account)
 
     def execute(self, context: Context) -> list[str]:
-        run, store = self.run_tag(context), open_store()
+        store = open_store()
         discarded = []
-        for snapshot in self.ecs.snapshots({**OURS, RUN_KEY: run}):
-            if is_of_run(snapshot.tags, run) and not _is_good(snapshot, store):
+        for snapshot in self.ecs.snapshots(self.search(context)):
+            if self.is_of_run(context, snapshot.tags) and not _is_good(snapshot, store):
                 self.ecs.delete_snapshot(snapshot.snapshot_id)
                 self.log.info("Snapshot %s deleted: it was never proven", snapshot.snapshot_id)
                 discarded.append(snapshot.snapshot_id)

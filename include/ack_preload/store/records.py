@@ -26,6 +26,15 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstallationRecord:
+    """The id of this Airflow on the account, made once. The only table with one row."""
+
+    number: int = 1  # the key: there is one
+    installation: str
+    created_at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockRecord:
     dag_id: str
     run_id: str

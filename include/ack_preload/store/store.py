@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +18,7 @@ from ack_preload.store.database import open_engine
 from ack_preload.store.records import (
     BuildRecord,
     ComparisonRecord,
+    InstallationRecord,
     LockRecord,
     RolloutRecord,
     Run,
@@ -34,6 +37,7 @@ Record = TypeVar(
     RolloutRecord,
     SampleRecord,
     ComparisonRecord,
+    InstallationRecord,
 )
 
 TABLES: Mapping[type[Any], Table] = {
@@ -43,7 +47,11 @@ TABLES: Mapping[type[Any], Table] = {
     RolloutRecord: tables.ROLLOUTS,
     SampleRecord: tables.SAMPLES,
     ComparisonRecord: tables.COMPARISONS,
+    InstallationRecord: tables.INSTALLATION,
 }
+
+
+INSTALLATION_BYTES = 6  # two Airflows of one account by chance the same: 1 in 10^14
 
 
 class Store:
@@ -59,6 +67,18 @@ class Store:
     @cached_property
     def engine(self) -> Engine:
         return open_engine(self._url)
+
+    # -- which Airflow this is
+
+    def installation(self) -> str:
+        """Return the id of this installation, made at random on the first call."""
+        if found := self._newest(InstallationRecord):
+            return found.installation
+        record = InstallationRecord(installation=secrets.token_hex(INSTALLATION_BYTES))
+        with suppress(IntegrityError), self.engine.begin() as connection:
+            connection.execute(tables.INSTALLATION.insert().values(**asdict(record)))
+            return record.installation
+        return self.installation()  # another process was faster: it is the same for all
 
     # -- image locks
 

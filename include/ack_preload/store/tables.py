@@ -71,6 +71,14 @@ def _common() -> tuple[Column[Any], ...]:
     )
 
 
+INSTALLATION = Table(
+    "installation",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("installation", String(CLOUD_ID), nullable=False),
+    Column("created_at", UtcDateTime(), nullable=False),
+)
+
 IMAGE_LOCKS = Table(
     "image_locks",
     METADATA,
