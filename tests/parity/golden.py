@@ -38,6 +38,7 @@ PLACEHOLDERS = {
     r"\b198\.18\.\d+\.\d+\b": ("<ip>", "198.18.0.1"),
     r"(?<=nightly_demo_)[0-9a-f]{12}\b": ("<run>", "0" * 12),
     r"(?<=-)[0-9a-f]{8}\b": ("<run key>", "0" * 8),
+    r"^[0-9a-f]{12}$": ("<installation>", "0" * 12),
 }
 BASE64 = "base64 of: "  # before the text of user data, which can then be reviewed
 
