@@ -73,7 +73,9 @@ def build_preloaded_disk() -> None:
     runtime = disk.InstallRuntimeOperator(
         task_id="install_runtime", version=versions.output["runtime"], **machine
     )
-    pull = disk.PullImagesOperator(task_id="pull_images", lock_digest=lock, **machine)
+    pull = disk.PullImagesOperator(
+        task_id="pull_images", lock_digest=lock, target=target, **machine
+    )
     package = disk.KubeletPackageOperator(
         task_id="add_kubelet_package",
         version=versions.output["kubernetes"],

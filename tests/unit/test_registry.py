@@ -15,6 +15,7 @@ import pytest
 from ack_preload.domain.errors import CloudUnavailableError, InvalidInputError, UnclearReplyError
 from ack_preload.domain.images import ImageReference
 from ack_preload.hooks.registry import Resolved, resolve
+from ack_preload.hooks.registry_login import RegistryLogin
 
 MANIFEST = {
     "schemaVersion": 2,
@@ -22,6 +23,9 @@ MANIFEST = {
     "config": {"size": 10},
     "layers": [{"size": 100}, {"size": 1000}],
 }
+
+
+BASIC = "Basic cm9ib3Q6czNjcmV0"  # robot:s3cret
 
 
 def digest(body: bytes) -> str:
@@ -36,6 +40,15 @@ class Registry:
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     wants_token: str = ""
+    lets_in: tuple[str, ...] = ("Bearer let-me-in",)
+    moved_to: str = ""  # where requests are redirected
+
+    def login(self, password: str = "s3cret") -> dict[str, RegistryLogin]:
+        return {self.host: RegistryLogin("team_registry", self.host, "robot", password)}
+
+    def sent(self, path: str = "/v2/") -> list[str | None]:
+        """Return the Authorization of each request below a path."""
+        return [seen.get("Authorization") for at, seen in self.seen if at.startswith(path)]
 
     def put(self, reference: str, content: dict[str, Any]) -> str:
         """Serve a manifest under a tag and under its digest; return the digest."""
@@ -56,10 +69,14 @@ def registry() -> Iterator[Registry]:
             path = self.path.partition("?")[0]
             status, body = told.answers.get(path, (404, b"{}"))
             challenge = ""
-            is_let_in = self.headers.get("Authorization") == "Bearer let-me-in"
+            is_let_in = self.headers.get("Authorization") in told.lets_in
             if told.wants_token and path.startswith("/v2/") and not is_let_in:
                 status, body, challenge = 401, b"{}", told.wants_token
+            if told.moved_to and is_let_in:
+                status = 307
             self.send_response(status)
+            if status == 307:
+                self.send_header("Location", told.moved_to)
             if challenge:
                 self.send_header("WWW-Authenticate", challenge)
             self.send_header("Content-Length", str(len(body)))
@@ -139,8 +156,59 @@ def test_a_token_server_that_fails_may_be_asked_again(registry: Registry) -> Non
 )
 def test_a_login_that_is_not_ours_to_give_is_refused(registry: Registry, challenge: str) -> None:
     registry.wants_token = challenge
-    with pytest.raises(InvalidInputError, match=r"wants a login .* with its digest"):
+    with pytest.raises(InvalidInputError, match=r"wants a login .* in registry_conn_ids"):
         resolve(registry.name(), "linux/amd64")
+
+
+def test_a_login_opens_a_private_repository_and_is_sent_when_asked_for(registry: Registry) -> None:
+    expected = registry.put("1", MANIFEST)
+    registry.wants_token, registry.lets_in = 'Basic realm="r"', (BASIC,)
+    assert resolve(registry.name(), "linux/amd64", registry.login()).digest == expected
+    assert registry.sent() == [None, BASIC]
+
+
+def test_a_token_server_is_shown_the_login_and_the_registry_the_token(registry: Registry) -> None:
+    expected = registry.put("1", MANIFEST)
+    registry.answers["/token"] = (200, b'{"token": "let-me-in"}')
+    registry.wants_token = f'Bearer realm="http://{registry.host}/token",scope="pull"'
+    assert resolve(registry.name(), "linux/amd64", registry.login()).digest == expected
+    assert registry.sent("/token") == [BASIC]
+    assert registry.sent() == [None, "Bearer let-me-in"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("kind", ["registry", "token server"])
+def test_a_wrong_password_is_tried_once_and_named_by_its_connection(
+    registry: Registry, kind: str, status: int
+) -> None:
+    registry.wants_token = 'Basic realm="r"'
+    if kind == "token server":
+        registry.answers["/token"] = (status, b"{}")
+        registry.wants_token = f'Bearer realm="http://{registry.host}/token"'
+    with pytest.raises(InvalidInputError) as caught:
+        resolve(registry.name(), "linux/amd64", registry.login("wr0ng-one"))
+    said = str(caught.value)
+    assert f"registry {registry.host} answers " in said
+    assert "connection team_registry" in said
+    assert "wr0ng-one" not in said
+    assert len([sent for sent in registry.sent("/") if sent]) == 1
+
+
+def test_a_login_is_not_sent_along_a_redirect(registry: Registry) -> None:
+    registry.put("1", MANIFEST)
+    registry.answers["/elsewhere"] = (200, json.dumps(MANIFEST).encode())
+    registry.wants_token, registry.lets_in = 'Basic realm="r"', (BASIC,)
+    registry.moved_to = f"http://{registry.host}/elsewhere"
+    resolve(registry.name(), "linux/amd64", registry.login())
+    assert registry.sent("/elsewhere") == [None]
+
+
+def test_a_login_of_another_registry_is_not_sent(registry: Registry) -> None:
+    registry.wants_token = 'Basic realm="r"'
+    others = {"registry.example.com": registry.login()[registry.host]}
+    with pytest.raises(InvalidInputError, match="wants a login"):
+        resolve(registry.name(), "linux/amd64", others)
+    assert registry.sent() == [None]
 
 
 def test_a_token_that_is_not_enough_is_no_endless_loop(registry: Registry) -> None:

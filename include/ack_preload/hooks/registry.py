@@ -1,11 +1,14 @@
-"""Ask a container registry which content a tag means, without credentials.
+"""Ask a container registry which content a tag means, with a login where there is one.
 
 OCI distribution specification, "Pulling manifests":
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+Logins as registries ask for them in a 401, by Basic or through a token server:
+https://distribution.github.io/distribution/spec/auth/token/
 
 A registry is asked over HTTPS. One that is named by a private or loopback address may be asked over
 plain HTTP when it speaks no TLS, as container runtimes do; the content itself is checked by digest
-when it is pulled. Not done here: private repositories, which need a token.
+when it is pulled. A login is sent once, to that host or the token server that it names, and never
+along a redirect.
 """
 
 from __future__ import annotations
@@ -16,13 +19,17 @@ import re
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from airflow.sdk.log import mask_secret
+
 from ack_preload.domain.errors import CloudUnavailableError, InvalidInputError, UnclearReplyError
 from ack_preload.domain.images import DIGEST, ImageReference
+from ack_preload.hooks.registry_login import RegistryLogin, server_of
 
 TIMEOUT_S = 20
 MAX_MANIFEST = 4 * 2**20  # what registries accept at most
@@ -34,7 +41,7 @@ MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-UNAUTHORIZED, NOT_FOUND, SERVER_ERROR = 401, 404, 500
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, SERVER_ERROR = 401, 403, 404, 500
 CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -46,13 +53,17 @@ class Resolved:
     size_bytes: int
 
 
-def resolve(name: ImageReference, platform: str) -> Resolved:
+def resolve(
+    name: ImageReference, platform: str, logins: Mapping[str, RegistryLogin] | None = None
+) -> Resolved:
     """Return the content behind a reference, for a platform such as ``linux/amd64``.
 
-    :raises InvalidInputError: when the registry does not have it, or not for the platform.
+    :param logins: by registry host; used where a registry wants one.
+    :raises InvalidInputError: when the registry does not have it, or not for the platform, or
+        refuses the login or wants one.
     :raises UnclearReplyError: when the registry cannot be reached.
     """
-    registry = _Registry(name)
+    registry = _Registry(name, (logins or {}).get(name.host))
     body, digest = registry.manifest(name.digest or name.tag or "latest")
     found = _read(name, body)
     if found.get("mediaType") in INDEXES or "manifests" in found:
@@ -87,11 +98,12 @@ def _for_platform(name: ImageReference, index: dict[str, Any], platform: str) ->
 
 
 class _Registry:
-    """One repository of one registry, with the token that it hands to anybody."""
+    """One repository of one registry, with what it wants to see from those who ask."""
 
-    def __init__(self, name: ImageReference) -> None:
+    def __init__(self, name: ImageReference, login: RegistryLogin | None) -> None:
         self._name = name
-        self._token = ""
+        self._login = login
+        self._authorization = ""
         # Proxies are for the way out; a private address is on this side of them.
         proxies = [urllib.request.ProxyHandler({})] if _is_private(name.host) else []
         self._opener = urllib.request.build_opener(*proxies)
@@ -110,10 +122,10 @@ class _Registry:
 
     def _get(self, path: str) -> bytes:
         try:
-            return self._fetch(f"{self._scheme}://{self._name.host}{path}")
+            return self._fetch(f"{self._scheme}://{server_of(self._name.host)}{path}")
         except urllib.error.HTTPError as exc:
-            if exc.code == UNAUTHORIZED and not self._token:
-                self._token = self._anonymous_token(exc.headers.get("WWW-Authenticate") or "")
+            if exc.code == UNAUTHORIZED and not self._authorization:
+                self._authorization = self._answer(exc.headers.get("WWW-Authenticate") or "")
                 return self._get(path)
             raise self._refusal(exc) from exc
         except (urllib.error.URLError, OSError) as exc:
@@ -127,31 +139,47 @@ class _Registry:
 
     def _fetch(self, url: str) -> bytes:
         accepted = {"Accept": ", ".join((*INDEXES, *MANIFESTS))}
-        if self._token:
-            accepted["Authorization"] = f"Bearer {self._token}"
         request = urllib.request.Request(url, headers=accepted)  # noqa: S310  # scheme is ours
+        if self._authorization:
+            request.add_unredirected_header("Authorization", self._authorization)
         with self._opener.open(request, timeout=TIMEOUT_S) as answer:
             body: bytes = answer.read(MAX_MANIFEST + 1)
         if len(body) > MAX_MANIFEST:
             raise InvalidInputError(f"manifest of {self._name.tagged} is over {MAX_MANIFEST} bytes")
         return body
 
-    def _anonymous_token(self, challenge: str) -> str:
+    def _answer(self, challenge: str) -> str:
+        """Return the ``Authorization`` that a registry's challenge asks for."""
+        if challenge.startswith("Basic ") and self._login:
+            return self._login.basic
         asked = dict(CHALLENGE.findall(challenge))
         realm = asked.pop("realm", "")
         if not challenge.startswith("Bearer ") or not _may_be_asked(realm):
-            raise InvalidInputError(
-                f"registry {self._name.host} wants a login for {self._name.tagged}; write the "
-                "image with its digest (…@sha256:…) in the target"
-            )
+            raise InvalidInputError(f"{self._wants_login()}, and says so by {challenge[:100]!r}")
+        return f"Bearer {self._token(realm, asked)}"
+
+    def _token(self, realm: str, asked: dict[str, str]) -> str:
+        """Ask a token server; with the login when there is one, and as anybody else."""
+        request = urllib.request.Request(f"{realm}?{urlencode(asked)}")  # noqa: S310  # checked
+        if self._login:
+            request.add_unredirected_header("Authorization", self._login.basic)
         try:
-            with self._opener.open(f"{realm}?{urlencode(asked)}", timeout=TIMEOUT_S) as answer:
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
                 found = json.loads(answer.read(MAX_MANIFEST))
+        except urllib.error.HTTPError as exc:
+            if self._login and exc.code in (UNAUTHORIZED, FORBIDDEN):
+                raise InvalidInputError(self._login_refused(exc.code)) from exc
+            raise self._no_token(realm, exc) from exc
         except (OSError, ValueError) as exc:
-            raise UnclearReplyError(
-                f"token server {realm} of registry {self._name.host} gives no token: {exc}"
-            ) from exc
-        return str(found.get("token") or found.get("access_token") or "")
+            raise self._no_token(realm, exc) from exc
+        token = str(found.get("token") or found.get("access_token") or "")
+        mask_secret(token)
+        return token
+
+    def _no_token(self, realm: str, exc: Exception) -> UnclearReplyError:
+        return UnclearReplyError(
+            f"token server {realm} of registry {self._name.host} gives no token: {exc}"
+        )
 
     def _refusal(self, exc: urllib.error.HTTPError) -> Exception:
         what = f"registry {self._name.host} answers {exc.code} for {self._name.tagged}"
@@ -159,8 +187,21 @@ class _Registry:
             return InvalidInputError(f"{what}: there is no such image; correct it in the target")
         if exc.code >= SERVER_ERROR:
             return CloudUnavailableError(str(exc.code), what, request_id="none")
-        return InvalidInputError(
-            f"{what}: it is not public; write it with its digest in the target"
+        if self._login and exc.code in (UNAUTHORIZED, FORBIDDEN):
+            return InvalidInputError(self._login_refused(exc.code))
+        return InvalidInputError(f"{what}: {self._wants_login()}")
+
+    def _login_refused(self, code: int) -> str:
+        conn_id = self._login.conn_id if self._login else ""
+        return (
+            f"registry {self._name.host} answers {code} for {self._name.tagged} to the login of "
+            f"connection {conn_id}; correct its login and password, or the rights of that user"
+        )
+
+    def _wants_login(self) -> str:
+        return (
+            f"registry {self._name.host} wants a login for {self._name.tagged}; name a connection "
+            f"with host {self._name.host}, login and password in registry_conn_ids of the target"
         )
 
 

@@ -23,12 +23,14 @@ from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.history import open_store, run_of
 from ack_preload.hooks.node_ssh import Host, NodeSshHook
 from ack_preload.hooks.registry import resolve
+from ack_preload.hooks.registry_login import registry_logins
 from ack_preload.operators.base import CloudOperator, as_mapping
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from ack_preload.domain.node_pools import Node
+    from ack_preload.hooks.registry_login import RegistryLogin
 
 PLATFORMS = {
     ("Linux", "x86_64"): "linux/amd64",
@@ -150,20 +152,23 @@ class ExportImageListOperator(CloudOperator):
             self.log.warning("%s means different content on different nodes", tag)
         for image_id in found.nameless:
             self.log.warning("Image %s has no name, so it is left out", image_id)
+        logins = registry_logins(target.get("registry_conn_ids") or ())
         images = {image.reference: image for image in found.images if _is_tagged(image)}
         others = [image for image in found.images if not _is_tagged(image)]
         for tag in found.unresolved:
-            images[tag] = self._resolve(tag, platform)
+            images[tag] = self._resolve(tag, platform, logins)
         for wanted in target.get("workload_images") or ():
             name = ImageReference.parse(str(wanted))
             if name.digest or name.tagged not in images:
-                image = self._resolve(str(wanted), platform)
+                image = self._resolve(str(wanted), platform, logins)
                 images[image.reference] = image
         return (*images.values(), *others)
 
-    def _resolve(self, reference: str, platform: str) -> LockedImage:
+    def _resolve(
+        self, reference: str, platform: str, logins: Mapping[str, RegistryLogin]
+    ) -> LockedImage:
         name = ImageReference.parse(reference)
-        resolved = resolve(name, platform)
+        resolved = resolve(name, platform, logins)
         self.log.info("%s is %s", name.tagged, resolved.digest)
         return LockedImage(name.tagged, resolved.digest, resolved.size_bytes)
 

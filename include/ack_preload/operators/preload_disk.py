@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.disks import required
-from ack_preload.domain.errors import InvalidInputError
-from ack_preload.domain.images import ImageLock
+from ack_preload.domain.errors import InvalidInputError, PreloadError
+from ack_preload.domain.images import ImageLock, ImageReference
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.history import open_store
 from ack_preload.hooks.node_ssh import Host, NodeSshHook
+from ack_preload.hooks.registry_login import for_machine, registry_logins
 from ack_preload.operators.base import CloudOperator, as_mapping
 from ack_preload.operators.remote_job import RemoteJobOperator
 
@@ -26,6 +27,8 @@ WORKERS = 3
 """Images pulled at a time. On two cores, 4 and 8 were not told apart from each other; containerd
 fetches the layers of each image in parallel as well."""
 ATTEMPTS = 4
+LOGIN_REFUSED = 6
+"""What ``pull_images.sh`` ends with when a registry refuses a login, or wants one."""
 ARCHITECTURES = {"linux/amd64": "amd64", "linux/arm64": "arm64"}
 
 
@@ -124,22 +127,60 @@ class InstallRuntimeOperator(RemoteJobOperator):
 class PullImagesOperator(RemoteJobOperator):
     """Pull every image of an image lock, by digest, into containerd's namespace of the kubelet.
 
+    The logins of private registries go to the machine over SSH's stdin, and there into memory.
+
+    :param target: names their connections, in ``registry_conn_ids``; a mapping, or its JSON.
     :param workers: images at a time.
     """
 
     script = "pull_images.sh"
-    template_fields: Sequence[str] = ("lock_digest", "workers", *RemoteJobOperator.template_fields)
+    template_fields: Sequence[str] = (
+        "lock_digest",
+        "target",
+        "workers",
+        *RemoteJobOperator.template_fields,
+    )
 
-    def __init__(self, *, lock_digest: str, workers: int | str = WORKERS, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        lock_digest: str,
+        target: Mapping[str, Any] | str | None = None,
+        workers: int | str = WORKERS,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.lock_digest = lock_digest
+        self.target = target
         self.workers = workers
+
+    @property
+    def _conn_ids(self) -> list[str]:
+        target = as_mapping("target", self.target) if self.target else {}
+        return list(target.get("registry_conn_ids") or ())
 
     def arguments(self, context: Context) -> Sequence[str]:
         return str(self.workers), str(ATTEMPTS)
 
     def stdin(self, context: Context) -> bytes:
         return locked(self.lock_digest).pull_list().encode()
+
+    def secret(self, context: Context) -> bytes:
+        """Return the logins of the registries that the lock needs, and no others."""
+        lock = locked(self.lock_digest)
+        needed = {ImageReference.parse(image.reference).host for image in lock.images}
+        logins = registry_logins(self._conn_ids)
+        return for_machine(login for host, login in sorted(logins.items()) if host in needed)
+
+    def _failure(self, event: Mapping[str, Any], detail: Mapping[str, Any]) -> PreloadError:
+        if detail.get("exit_code") != LOGIN_REFUSED:
+            return super()._failure(event, detail)
+        logins = registry_logins(self._conn_ids).values()
+        known = ", ".join(f"{login.host} from {login.conn_id}" for login in logins) or "none"
+        return InvalidInputError(
+            f"{self.script} on {self.address}: {detail.get('error')}; logins of the target: "
+            f"{known}. Correct that connection, or name one in registry_conn_ids"
+        )
 
     def report(self, context: Context, reported: list[dict[str, Any]]) -> dict[str, Any]:
         lock = locked(self.lock_digest)

@@ -8,15 +8,21 @@
 #
 # stdin   an image a line: DIGEST SIZE NAME, such as
 #         sha256:0123... 46137344 registry.example.com/acs/pause:3.9
+# fd 3    a registry that wants a login a line: HOST SIZE AUTH, such as registry.example.com:5000 42 CgR1...
+#         AUTH is CRI's AuthConfig, SIZE bytes in base64; see job.sh, start_secret
 # stdout  one JSON object for each image when it is there:  {"name": "...", "digest": "..."}
 # stderr  progress, for people; of a failure the runtime's own words
 # file    $ACK_PRELOAD_PROGRESS, when set:  {"done": 3, "of": 14, "bytes": 123}
 # exit    0 all pulled   2 bad usage   3 a line is not an image   4 an image cannot be had
-#         5 a pull failed on every attempt
+#         5 a pull failed on every attempt   6 a registry refuses the login, or wants one
 #
 # Images are pulled by digest, by CRI, so into containerd's namespace k8s.io, which is the
 # kubelet's; elsewhere they would be invisible to it. The tag is then added as a second name.
 # Without crictl, ctr does the same. Safe to run again: content that is there is not fetched again.
+#
+# With a login, the same CRI call is made by curl, over HTTP/2 and the runtime's socket: crictl and
+# ctr take one on their command line or in their environment only, where every process of root sees
+# it, and a hosts.toml with it would be a file. So it is in pipes and in memory, here and there.
 set -euo pipefail
 
 readonly root=${ACK_PRELOAD_ROOT:-}
@@ -25,8 +31,14 @@ PATH=$PATH:$root/usr/local/bin:$root/usr/local/sbin:$root/usr/sbin:$root/sbin
 readonly NAMESPACE=k8s.io
 readonly MANAGED=io.cri-containerd.image=managed # what CRI labels its images with
 readonly LINE='^(sha256:[0-9a-f]{64}) ([0-9]{1,15}) ([A-Za-z0-9._-]+(:[0-9]+)?(/[a-z0-9._-]+)+)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$'
+readonly LOGIN='^([A-Za-z0-9._-]+(:[0-9]+)?) ([0-9]{1,5}) ([A-Za-z0-9+/]+=*)$'
+readonly CRI=http://localhost/runtime.v1.ImageService/PullImage # the host is not looked at
 # Answers that another attempt would get again.
-readonly FINAL='code = NotFound|: not found|unauthorized|authorization failed|access denied|403 Forbidden|code = InvalidArgument'
+readonly DENIED='401 Unauthorized|403 Forbidden|unauthorized|authorization failed|access denied|no basic auth credentials'
+readonly FINAL='code = NotFound|: not found|code = InvalidArgument|code = Unimplemented'
+readonly GRPC=(OK Canceled Unknown InvalidArgument DeadlineExceeded NotFound AlreadyExists PermissionDenied
+    ResourceExhausted FailedPrecondition Aborted OutOfRange Unimplemented Internal Unavailable DataLoss
+    Unauthenticated)
 
 log() { printf '%s pull_images: %s\n' "$(date -u +%FT%TZ)" "$*" >&2; }
 die() {
@@ -51,8 +63,82 @@ read_lock() {
     [[ ${#digests[@]} -gt 0 ]] || die 3 "the lock is empty: there is nothing to preload"
 }
 
+login_hosts=() login_sizes=() login_auths=()
+
+read_logins() {
+    local line
+    [[ -e /dev/fd/3 ]] || return 0
+    while IFS= read -r line <&3; do
+        [[ $line =~ $LOGIN ]] || die 2 "line $((${#login_hosts[@]} + 1)) of the logins is none"
+        login_hosts+=("${BASH_REMATCH[1]}")
+        login_sizes+=("${BASH_REMATCH[3]}")
+        login_auths+=("${BASH_REMATCH[4]}")
+    done
+    exec 3<&-
+    if ((${#login_hosts[@]})); then
+        [[ $(curl --version) == *HTTP2* ]] ||
+            die 4 "curl of this machine speaks no HTTP/2, which a pull with a login needs; use another ECS image"
+    fi
+}
+
+# Set login to the number of the login for a registry; nothing without one.
+find_login() {
+    local i
+    login=
+    for ((i = 0; i < ${#login_hosts[@]}; i++)); do
+        [[ ${login_hosts[$i]} != "$1" ]] || login=$i
+    done
+}
+
+# Protobuf and gRPC, as far as one request needs them.
+byte() { printf '%b' "$(printf '\\x%02x' "$1")"; }
+varint() {
+    local n=$1
+    while ((n > 127)); do
+        byte $((n & 127 | 128))
+        n=$((n >> 7))
+    done
+    byte "$n"
+}
+# Print the head of a field of bytes, and of how many bytes the whole field is.
+head_of() {
+    byte $(($1 << 3 | 2))
+    varint "$2"
+}
+size_of() { echo $((1 + $1 + 1 + ($1 > 127) + ($1 > 16383))); }
+
+# https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto: PullImageRequest
+cri_request() {
+    local image=$1 auth=${login_sizes[$2]} spec size shift
+    spec=$(size_of ${#image})
+    size=$(($(size_of "$spec") + $(size_of "$auth")))
+    byte 0 # not compressed
+    for shift in 24 16 8 0; do byte $((size >> shift & 255)); done
+    head_of 1 "$spec"
+    head_of 1 ${#image}
+    printf '%s' "$image"
+    head_of 2 "$auth"
+    printf '%s' "${login_auths[$2]}" | base64 -d
+}
+
+cri_pull() {
+    local said status message
+    said=$(cri_request "$1" "$2" | curl -sS --http2-prior-knowledge --unix-socket "$root/run/containerd/containerd.sock" \
+        -H 'Content-Type: application/grpc' -H 'TE: trailers' --data-binary @- -D - -o /dev/null "$CRI") || return
+    status=$(sed -n 's/^grpc-status: *\([0-9]*\).*/\1/p' <<<"$said")
+    message=$(sed -n 's/^grpc-message: *//p' <<<"$said" | tr -d '\r')
+    [[ $status != 0 ]] || return 0
+    message=${message//\\/\\\\}
+    printf 'rpc error: code = %s desc = %b\n' "${GRPC[${status:-2}]-$status}" "${message//%/\\x}"
+    return 1
+}
+
 runtime_pull() {
-    if command -v crictl >/dev/null; then
+    local login
+    find_login "${1%%/*}"
+    if [[ -n $login ]]; then
+        cri_pull "$1" "$login"
+    elif command -v crictl >/dev/null; then
         crictl pull "$1" </dev/null
     else
         ctr --namespace "$NAMESPACE" images pull "$1" </dev/null &&
@@ -62,8 +148,14 @@ runtime_pull() {
 
 pull_one() {
     local i=$1 attempts=$2 pinned=${repositories[$1]}@${digests[$1]} name=${repositories[$1]}${tags[$1]}
-    local attempt=1 said=$scratch/said.$i
+    local attempt=1 said=$scratch/said.$i registry=${repositories[$1]%%/*} login why
     until runtime_pull "$pinned" >"$said" 2>&1; do
+        if grep -Eq "$DENIED" "$said"; then
+            find_login "$registry"
+            [[ -n $login ]] && why="refuses the login that came for it" || why="wants a login, and none came for it"
+            log "registry $registry $why: $name ($pinned): $(tail -n 1 "$said")"
+            return 6
+        fi
         if grep -Eq "$FINAL" "$said"; then
             log "cannot pull $name ($pinned): $(tail -n 1 "$said")"
             return 4
@@ -125,6 +217,7 @@ main() {
         die 2 "usage: pull_images.sh WORKERS ATTEMPTS < lock"
     local workers=$1 attempts=$2 n
     read_lock
+    read_logins
     scratch=$(mktemp -d)
     readonly scratch
     trap 'rm -rf "$scratch"' EXIT

@@ -38,6 +38,8 @@ Name = Annotated[
 ]
 PoolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,48}$")]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,127}$")]
+# As Airflow itself takes one.
+ConnId = Annotated[str, Field(pattern=r"^[\w#!()\-.:/\\]{1,200}$")]
 Reference = Annotated[str, AfterValidator(_image_reference)]
 DiskCategory = Annotated[
     str, Field(pattern=r"^cloud_(efficiency|ssd|essd|essd_entry|auto|essd_xc[01])$")
@@ -160,6 +162,11 @@ class Target(_Strict):
     source: Source
     workload_images: list[Reference] = Field(
         default_factory=list, max_length=200, description="images to add to the exported list"
+    )
+    registry_conn_ids: list[ConnId] = Field(
+        default_factory=list,
+        max_length=20,
+        description="Airflow connections with host, login and password of private registries",
     )
     build: Build
     pool: Pool
