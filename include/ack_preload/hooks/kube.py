@@ -26,6 +26,8 @@ from ack_preload.hooks.kubeconfig import ClusterAccess
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
 
+    from ack_preload.hooks.looks import Looks
+
 T = TypeVar("T")
 
 TIMEOUT_S = 20
@@ -98,10 +100,9 @@ class KubeHook:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, conn_id: str, cluster_id: str) -> AsyncIterator[KubeHook]:
-        """Ask ACK for a kubeconfig and connect with it."""
-        ack = await AckHook.aopen(conn_id)
-        access = ClusterAccess.from_kubeconfig(await ack.kubeconfig_async(cluster_id))
+    async def open(cls, looks: Looks, cluster_id: str) -> AsyncIterator[KubeHook]:
+        """Ask ACK for a kubeconfig, in the account's pace, and connect with it."""
+        access = ClusterAccess.from_kubeconfig(await looks.kubeconfig(cluster_id))
         async with cls.connect(access, cluster_id) as hook:
             yield hook
 

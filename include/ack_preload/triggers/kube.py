@@ -12,9 +12,10 @@ from typing import Any
 
 from ack_preload.domain.errors import CloudError, UnclearReplyError
 from ack_preload.domain.waits import ABSENT
-from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.kube import KubeHook
-from ack_preload.triggers.probes import Observation, Probe, Subject
+from ack_preload.hooks.looks import Looks
+from ack_preload.triggers.polling import lookout
+from ack_preload.triggers.probes import Observation, Probe, Shared, Subject, nodes_board
 
 # A pull that has failed once has spoiled the measurement, so the first back-off ends the wait;
 # the others never mend themselves.
@@ -36,14 +37,14 @@ UNREACHABLE = "unreachable"
 class Clusters:
     """The open connection of each cluster that one wait looks at."""
 
-    def __init__(self, conn_id: str, stack: AsyncExitStack) -> None:
-        self._conn_id = conn_id
+    def __init__(self, looks: Looks, stack: AsyncExitStack) -> None:
+        self._looks = looks
         self._stack = stack
         self.known: dict[str, KubeHook] = {}
 
     async def get(self, cluster_id: str) -> KubeHook:
         if cluster_id not in self.known:
-            opening = KubeHook.open(self._conn_id, cluster_id)
+            opening = KubeHook.open(self._looks, cluster_id)
             self.known[cluster_id] = await self._stack.enter_async_context(opening)
         return self.known[cluster_id]
 
@@ -53,27 +54,26 @@ class Clusters:
 
 
 @asynccontextmanager
-async def node_ready(conn_id: str) -> AsyncIterator[Probe]:
+async def node_ready(conn_id: str) -> AsyncIterator[Shared]:
     """Tell whether the only node of a pool is Ready, by its own condition.
 
     Subject: ``cluster_id``, ``node_pool_id``. States: ``Ready``, ``NotReady``, ``joining`` (an
     instance but no Node yet), ``failed`` (ACK gave the node up), ``absent``, ``unreachable``.
     The detail of ``Ready`` has the moments of the node, as the API servers write them.
     """
-    ack = await AckHook.aopen(conn_id)
-    async with AsyncExitStack() as stack:
-        clusters = Clusters(conn_id, stack)
+    async with lookout(conn_id) as shared, AsyncExitStack() as stack:
+        clusters = Clusters(shared.looks, stack)
 
-        async def look(subject: Subject) -> Observation:
+        async def watch(subject: Subject, due_in_s: float) -> Observation:
             cluster_id, pool_id = subject["cluster_id"], subject["node_pool_id"]
-            members = await ack.node_states(cluster_id, pool_id)
-            if errors := [f"{node.name}: {node.error}" for node in members if node.error]:
+            members = await nodes_board(shared, cluster_id).look(pool_id, due_in_s)
+            if errors := [f"{node.name}: {node.error}" for node in members or [] if node.error]:
                 return Observation("failed", {"error": "; ".join(errors)})
             if not members:
                 return Observation(ABSENT)
             return await observe_node(clusters, cluster_id, pool_id, members[0].as_dict())
 
-        yield look
+        yield Shared(watch)
 
 
 async def observe_node(
@@ -101,8 +101,8 @@ async def pod_running(conn_id: str) -> AsyncIterator[Probe]:
     Subject: ``cluster_id``, ``namespace``, ``pod``. States: the Pod's phase; ``Failed`` also for
     a Pod that is stuck, with the kubelet's own words in ``error``; ``absent``, ``unreachable``.
     """
-    async with AsyncExitStack() as stack:
-        clusters = Clusters(conn_id, stack)
+    async with lookout(conn_id) as shared, AsyncExitStack() as stack:
+        clusters = Clusters(shared.looks, stack)
 
         async def look(subject: Subject) -> Observation:
             cluster_id = subject["cluster_id"]

@@ -1,9 +1,10 @@
 """How each wait looks at its resource: the table ``PROBES`` and the probes of ECS and ACK.
 
-To add one: write an opener, an async context manager that takes the connection id, reads the
-connection once, and yields the probe; name it in ``PROBES`` as ``module:function``. It is
-imported at first use, so that no cloud SDK is loaded before a trigger needs it. A probe that
-has nothing to keep between two looks can be a plain function under :func:`each_look`.
+To add one: write an opener, an async context manager that takes the connection id and yields the
+probe; name it in ``PROBES`` as ``module:function``. It is imported at first use, so that no cloud
+SDK is loaded before a trigger needs it. A probe that has nothing to keep between two looks can be
+a plain function under :func:`each_look`. What the cloud tells of several resources with one call
+is looked at on a board, together with other waits: yield a :class:`Shared` then.
 
 A probe reports a missing resource as the state ``absent``. It raises ``ThrottledError``,
 ``CloudUnavailableError`` or ``UnclearReplyError`` when it could not look this time: the wait
@@ -12,19 +13,23 @@ goes on. Any other error of ours ends the wait.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ack_preload.domain.waits import ABSENT
-from ack_preload.hooks.ack import AckHook
-from ack_preload.hooks.ecs import EcsHook
+from ack_preload.hooks.looks import AT_ONCE
+from ack_preload.triggers.polling import Board, Lookout, lookout
 
 if TYPE_CHECKING:
-    from ack_preload.domain.node_pools import NodePoolView
+    from collections.abc import Sequence
+
+    from ack_preload.domain.node_pools import Node, NodePoolView
 
 Subject = Mapping[str, Any]
 
@@ -41,7 +46,18 @@ class Observation:
 
 
 Probe = Callable[[Subject], Awaitable[Observation]]
-Opener = Callable[[str], AbstractAsyncContextManager[Probe]]
+Watch = Callable[[Subject, float], Awaitable[Observation]]
+"""Sees the subject in so many seconds, or before when another wait's look tells of it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A probe that looks on a board, and so decides itself when."""
+
+    watch: Watch
+
+
+Opener = Callable[[str], AbstractAsyncContextManager[Probe | Shared]]
 
 
 class Look(NamedTuple):
@@ -69,10 +85,18 @@ PROBES: dict[str, Look] = {
 }
 
 
-def open_probe(wait: str, conn_id: str) -> AbstractAsyncContextManager[Probe]:
-    """Return the probe of ``wait``, to be entered once for the whole wait."""
+@asynccontextmanager
+async def open_watch(wait: str, conn_id: str) -> AsyncIterator[Watch]:
+    """Yield what looks for ``wait``, to be entered once for the whole wait."""
     module, _, name = PROBES[wait].opener.partition(":")
-    return cast("Opener", getattr(import_module(module), name))(conn_id)
+    opener = cast("Opener", getattr(import_module(module), name))
+    async with opener(conn_id) as probe:
+        yield probe.watch if isinstance(probe, Shared) else partial(_alone, probe)
+
+
+async def _alone(probe: Probe, subject: Subject, due_in_s: float) -> Observation:
+    await asyncio.sleep(due_in_s)
+    return await probe(subject)
 
 
 def each_look(probe: Callable[[str, Subject], Awaitable[Observation]]) -> Opener:
@@ -86,79 +110,111 @@ def each_look(probe: Callable[[str, Subject], Awaitable[Observation]]) -> Opener
 
 
 @asynccontextmanager
-async def instance(conn_id: str) -> AsyncIterator[Probe]:
+async def instance(conn_id: str) -> AsyncIterator[Shared]:
     """Instance states in ECS' own words. Subject: ``instance_id``."""
-    hook = await EcsHook.aopen(conn_id)
+    async with lookout(conn_id) as shared:
+        board = shared.board(shared.looks.instances, _a_hundred, "instances", splits=True)
 
-    async def look(subject: Subject) -> Observation:
-        found = await hook.instance_state(subject["instance_id"])
-        return Observation(ABSENT) if found is None else Observation(found.status, found.as_dict())
+        async def watch(subject: Subject, due_in_s: float) -> Observation:
+            found = await board.look(subject["instance_id"], due_in_s)
+            if found is None:
+                return Observation(ABSENT)
+            return Observation(found.status, found.as_dict())
 
-    yield look
+        yield Shared(watch)
 
 
 @asynccontextmanager
-async def snapshot(conn_id: str) -> AsyncIterator[Probe]:
+async def snapshot(conn_id: str) -> AsyncIterator[Shared]:
     """Snapshot states in ECS' own words. Subject: ``snapshot_id``."""
-    hook = await EcsHook.aopen(conn_id)
+    async with lookout(conn_id) as shared:
+        board = shared.board(shared.looks.snapshots, _a_hundred, "snapshots", splits=True)
 
-    async def look(subject: Subject) -> Observation:
-        found = await hook.snapshot_state(subject["snapshot_id"])
-        if found is None:
-            return Observation(ABSENT)
-        return Observation(found.status, {"percent": found.percent})
+        async def watch(subject: Subject, due_in_s: float) -> Observation:
+            found = await board.look(subject["snapshot_id"], due_in_s)
+            if found is None:
+                return Observation(ABSENT)
+            return Observation(found.status, {"percent": found.percent})
 
-    yield look
+        yield Shared(watch)
 
 
 @asynccontextmanager
-async def ack_task(conn_id: str) -> AsyncIterator[Probe]:
+async def ack_task(conn_id: str) -> AsyncIterator[Shared]:
     """ACK task states. Subject: ``task_id``."""
-    hook = await AckHook.aopen(conn_id)
+    async with lookout(conn_id) as shared:
+        # One call tells of one task, but of that to all who wait for it.
+        board = shared.board(shared.looks.tasks, _one, "tasks")
 
-    async def look(subject: Subject) -> Observation:
-        if (found := await hook.task_state(subject["task_id"])) is None:
-            return Observation(ABSENT)
-        state, error = found
-        return Observation(state, {"error": error} if error else {})
+        async def watch(subject: Subject, due_in_s: float) -> Observation:
+            if (found := await board.look(subject["task_id"], due_in_s)) is None:
+                return Observation(ABSENT)
+            state, error = found
+            return Observation(state, {"error": error} if error else {})
 
-    yield look
+        yield Shared(watch)
 
 
 @asynccontextmanager
-async def node_pool(conn_id: str) -> AsyncIterator[Probe]:
+async def node_pool(conn_id: str) -> AsyncIterator[Shared]:
     """Node pool states. Subject: ``cluster_id``, ``node_pool_id``."""
-    hook = await AckHook.aopen(conn_id)
+    async with lookout(conn_id) as shared:
 
-    async def look(subject: Subject) -> Observation:
-        found = await hook.node_pool_state(subject["cluster_id"], subject["node_pool_id"])
-        return Observation(ABSENT) if found is None else _observed(found)
+        async def watch(subject: Subject, due_in_s: float) -> Observation:
+            cluster_id = subject["cluster_id"]
+            read = partial(shared.looks.node_pools, cluster_id)
+            board = shared.board(read, _all, "node_pools", cluster_id)
+            found = await board.look(subject["node_pool_id"], due_in_s)
+            return Observation(ABSENT) if found is None else _observed(found)
 
-    yield look
+        yield Shared(watch)
 
 
 def _observed(pool: NodePoolView) -> Observation:
     return Observation(pool.state, {"desired_size": pool.desired_size, "total": pool.total_nodes})
 
 
+def nodes_board(shared: Lookout, cluster_id: str) -> Board[list[Node]]:
+    """Return the board of all waits for nodes of pools of one cluster, by the pool's id."""
+    at_once = partial(shared.looks.pools_at_once, cluster_id)
+    return shared.board(partial(shared.looks.nodes, cluster_id), at_once, "nodes", cluster_id)
+
+
 @asynccontextmanager
-async def nodes(conn_id: str) -> AsyncIterator[Probe]:
+async def nodes(conn_id: str) -> AsyncIterator[Shared]:
     """Tell whether ``count`` nodes of a pool are Ready, from ACK's own list.
 
     Subject: ``cluster_id``, ``node_pool_id``, ``count``. States: ``ready`` (exactly ``count``
     nodes and all Ready), ``joining``, ``failed`` (a node carries an error), ``absent`` (none).
     """
-    hook = await AckHook.aopen(conn_id)
+    async with lookout(conn_id) as shared:
 
-    async def look(subject: Subject) -> Observation:
-        found = await hook.node_states(subject["cluster_id"], subject["node_pool_id"])
-        listed = [node.as_dict() for node in found]
-        if errors := [f"{node.name}: {node.error}" for node in found if node.error]:
-            return Observation("failed", {"error": "; ".join(errors), "nodes": listed})
-        if not found and not subject.get("count"):
-            return Observation(ABSENT, {"nodes": []})
-        ready = sum(node.is_ready for node in found)
-        state = "ready" if ready == len(found) == int(subject.get("count", 0)) else "joining"
-        return Observation(state, {"nodes": listed, "ready": ready})
+        async def watch(subject: Subject, due_in_s: float) -> Observation:
+            board = nodes_board(shared, subject["cluster_id"])
+            found = await board.look(subject["node_pool_id"], due_in_s)
+            return _counted(found or [], int(subject.get("count") or 0))
 
-    yield look
+        yield Shared(watch)
+
+
+def _counted(found: Sequence[Node], wanted: int) -> Observation:
+    listed = [node.as_dict() for node in found]
+    if errors := [f"{node.name}: {node.error}" for node in found if node.error]:
+        return Observation("failed", {"error": "; ".join(errors), "nodes": listed})
+    if not found and not wanted:
+        return Observation(ABSENT, {"nodes": []})
+    ready = sum(node.is_ready for node in found)
+    state = "ready" if ready == len(found) == wanted else "joining"
+    return Observation(state, {"nodes": listed, "ready": ready})
+
+
+def _one(_: int) -> int:
+    return 1
+
+
+def _a_hundred(_: int) -> int:
+    return AT_ONCE
+
+
+def _all(wanted: int) -> int:
+    return wanted

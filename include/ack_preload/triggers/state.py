@@ -1,4 +1,7 @@
-"""The one trigger of this project: poll a state until its ``Wait`` gives a verdict.
+"""The one trigger of this project: look at a state until its ``Wait`` gives a verdict.
+
+When is the wait's own matter, how is not: waits of one triggerer look together, in the pace of
+their account; see :mod:`ack_preload.triggers.polling`.
 
 It has no ``on_kill`` on purpose. Airflow may call that for a triggerer that only stalled, and
 after a clear calls it when the new try already runs. What costs money is deleted by the
@@ -24,12 +27,16 @@ from ack_preload.domain.errors import (
     UnclearReplyError,
 )
 from ack_preload.domain.waits import ABSENT, WAITS, Verdict
-from ack_preload.triggers.probes import PROBES, Observation, Probe, open_probe
+from ack_preload.triggers.probes import PROBES, Observation, Watch, open_watch
 
 LONGEST_PAUSE = timedelta(seconds=60)
 """After looks that failed the pause doubles, up to here or to the wait's own, if longer."""
 JITTER = 0.2
 """Up to this share is added to each pause, so that mapped tasks do not poll in step."""
+
+LAST_LOOK_S = 60.0
+"""A look that has no answer so long after the deadline, because the account rests or the line is
+dead, is given up."""
 
 SETTLING_S = 3.0
 """An event is held back until the wait is so old. The task that deferred has a process that still
@@ -89,19 +96,19 @@ class StateTrigger(BaseTrigger):
 
     async def _outcome(self) -> TriggerEvent:
         try:
-            async with open_probe(self.wait, self.conn_id) as probe:
-                return await self._verdict(probe)
+            async with open_watch(self.wait, self.conn_id) as watch:
+                return await self._verdict(watch)
         except CloudError as exc:
             detail = {"code": exc.code, "message": exc.message, "request_id": exc.request_id}
             return self._event(Verdict.REFUSED, Observation(exc.code, detail))
         except PreloadError as exc:
             return self._event(Verdict.FAILED, Observation("unwatchable", {"error": str(exc)}))
 
-    async def _verdict(self, probe: Probe) -> TriggerEvent:
+    async def _verdict(self, watch: Watch) -> TriggerEvent:
         wait, deadline = WAITS[self.wait], datetime.fromisoformat(self.deadline)
-        seen, missed, shown = False, 0, ""
+        seen, missed, shown, pause = False, 0, "", timedelta()
         while True:  # one look at least, even if the triggerer was down past the deadline
-            found, retry_after_s = await self._look(probe)
+            found, retry_after_s = await self._look(watch, pause, deadline)
             if found is None:
                 missed += 1
                 verdict, latest = Verdict.PENDING, Observation("unknown: no look succeeded")
@@ -113,18 +120,24 @@ class StateTrigger(BaseTrigger):
             left = deadline - datetime.now(UTC)
             if verdict is not Verdict.PENDING or left <= timedelta():
                 return self._event(verdict, latest)
-            await asyncio.sleep(min(self._pause(missed, retry_after_s), left).total_seconds())
+            pause = min(self._pause(missed, retry_after_s), left)
 
-    async def _look(self, probe: Probe) -> tuple[Observation | None, float]:
-        """Return what was seen, or ``None`` with the pause that the cloud asked for."""
+    async def _look(
+        self, watch: Watch, pause: timedelta, deadline: datetime
+    ) -> tuple[Observation | None, float]:
+        """Return what is seen after a pause, or ``None`` with what the cloud asks to wait for."""
+        left_s = max(0.0, (deadline - datetime.now(UTC)).total_seconds())
         try:
-            return await probe(self.subject), 0.0
+            async with asyncio.timeout(left_s + LAST_LOOK_S):
+                return await watch(self.subject, pause.total_seconds()), 0.0
         except (ThrottledError, CloudUnavailableError) as exc:
             self.log.warning("Could not look at %s, waiting on: %s", self.resource, exc)
             return None, exc.retry_after_s or 0.0
         except UnclearReplyError as exc:
             self.log.warning("Could not look at %s, waiting on: %s", self.resource, exc)
-            return None, 0.0
+        except TimeoutError:
+            self.log.warning("Could not look at %s: no answer by the deadline", self.resource)
+        return None, 0.0
 
     def _show(self, found: Observation, shown: str) -> str:
         """Log the state, or the progress, when it is news."""
