@@ -19,6 +19,7 @@ from emulator.tokens import ClientTokens
 
 if TYPE_CHECKING:
     from emulator.ack.resources import Cluster, NodePool, Task
+    from emulator.ecs.invocations import Invocation
     from emulator.ecs.resources import Disk, Instance, KeyPair, Snapshot
     from emulator.faults import Stuck
     from emulator.machines.base import Machines
@@ -49,6 +50,7 @@ class Cloud:
         self.clusters: dict[str, Cluster] = {}
         self.node_pools: Shelf[NodePool] = MeteredShelf("node_pool", meter, clock, delay)
         self.tasks: Shelf[Task] = Shelf(clock, delay)
+        self.invocations: Shelf[Invocation] = Shelf(clock, delay)
         self.stuck: dict[str, Stuck] = {}  # by the id of what the fault keeps in its state
         self.failures: list[dict[str, str]] = []  # what machines could not do
         self.on_release: list[Callable[[Cloud, Instance], None]] = []

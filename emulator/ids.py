@@ -26,6 +26,10 @@ class Ids:
         """Return an id such as ``np9c41f2…07``: the prefix and 32 hexadecimal digits."""
         return f"{prefix}{self._run}{next(self._numbers):026x}"
 
+    def assistant(self, prefix: str) -> str:
+        """Return an id such as ``t-bp19c41f200000007``, of a command or of its invocation."""
+        return f"{prefix}-bp1{self._run}{next(self._numbers):08d}"
+
     def task(self) -> str:
         return f"T-{self._run}{next(self._numbers):018x}"
 

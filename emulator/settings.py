@@ -16,6 +16,7 @@ class Settings:
     # Alibaba Cloud's pages state none.
     instance_boot_s: float = 1.0  # create call -> machine starts to boot
     instance_stop_s: float = 0.5  # stop call -> machine begins to stop
+    agent_boot_s: float = 1.0  # Running -> the agent of Cloud Assistant takes commands
     snapshot_upload_s: float = 2.0  # after the disk was cloned; a real first snapshot takes minutes
     kubelet_registration_s: float = 1.0  # kubelet start -> Node object, on every node
     task_step_s: float = 0.2  # ACK accepts a change -> it acts on it
@@ -45,6 +46,7 @@ class Settings:
         names = (
             "instance_boot_s",
             "instance_stop_s",
+            "agent_boot_s",
             "snapshot_upload_s",
             "kubelet_registration_s",
             "task_step_s",

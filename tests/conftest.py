@@ -19,6 +19,7 @@ os.environ[parity.SWITCH] = parity.STRICT
 INSTANT = Settings(
     instance_boot_s=0,
     instance_stop_s=0,
+    agent_boot_s=0,
     snapshot_upload_s=0,
     kubelet_registration_s=0,
     task_step_s=0,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from emulator.ecs import catalog, disks, instances, key_pairs, snapshots
+from emulator.ecs import assistant, catalog, disks, instances, key_pairs, snapshots
 from emulator.ecs.actions import ACTIONS, MODEL, VERSION, perform
 
 __all__ = [
     "ACTIONS",
     "MODEL",
     "VERSION",
+    "assistant",
     "catalog",
     "disks",
     "instances",

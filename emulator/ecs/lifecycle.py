@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from emulator.ecs import invocations
 from emulator.ecs.releasing import is_leaving, release, release_at
 from emulator.ecs.resources import ESSD, Disk, DiskStatus, Instance, InstanceStatus, Tags
 from emulator.machines.base import DiskAttachment, MachineError, MachineSpec, NodeJoin
@@ -157,6 +158,7 @@ async def start(cloud: Cloud, instance: Instance) -> None:
             return
         await instance.machine.start()
         instance.started = cloud.now()
+        instance.is_silent = False
         instance.status = InstanceStatus.RUNNING
         instance.stopped_mode = "Not-applicable"
         for disk_id in instance.disk_ids:
@@ -211,6 +213,7 @@ async def stop(cloud: Cloud, instance: Instance, *, force: bool, mode: str) -> N
     async with instance.busy:
         if is_leaving(cloud, instance):
             return
+        invocations.take_away(cloud, instance, "ExecutionInterrupted")
         try:
             if instance.machine is not None:
                 await instance.machine.stop(force=force)
@@ -218,6 +221,7 @@ async def stop(cloud: Cloud, instance: Instance, *, force: bool, mode: str) -> N
             instance.failure = str(exc)
             cloud.failed(instance.instance_id, str(exc))
             instance.status = InstanceStatus.RUNNING
+            instance.is_silent = False
             return
         instance.status = InstanceStatus.STOPPED
         instance.stopped_mode = mode

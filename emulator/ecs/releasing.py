@@ -6,6 +6,7 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from emulator.ecs import invocations
 from emulator.ecs.resources import (
     Disk,
     DiskStatus,
@@ -69,6 +70,7 @@ async def release_now(cloud: Cloud, instance: Instance) -> None:
     for disk in disks:
         if is_kept(disk):
             disk.status = DiskStatus.DETACHING
+    invocations.take_away(cloud, instance, "InstanceReleased")
     if instance.machine is not None:
         await instance.machine.destroy()
     for disk in disks:

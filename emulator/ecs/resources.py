@@ -145,6 +145,8 @@ class Instance(Watched):
     stopped_mode: str = "Not-applicable"
     is_being_released: bool = False
     is_recycling: bool = False  # a spot instance that is about to be taken back
+    is_silent: bool = True  # its agent: the machine is down
+    last_heard: datetime | None = None  # of the agent, before that
     failure: str = ""
     disk_ids: list[str] = field(default_factory=list)  # the system disk, then data disks in order
     machine: Machine | None = None

@@ -105,6 +105,38 @@ SNAPSHOT = (
     ),
     *refusals("docs: CreateSnapshotGroup", 404, "InvalidDescription.Malformed"),
 )
+COMMAND_TAGS = (
+    *docs(400, "NumberExceed.Tags", "InvalidTagKey.Malformed", "InvalidTagValue.Malformed"),
+    *refusals("docs: TagResources", 400, "Duplicate.TagKey"),
+)
+COMMAND_PAGES = docs(
+    400, "InvalidParam.PageNumber", "InvalidParam.PageSize", "InvalidParameter.MaxResults"
+)
+# RunCommand's own table could be read as of 2021 only; those of its siblings are of 2025.
+COMMAND = (
+    *docs(403, "InstanceIds.ExceedLimit", "CmdName.ExceedLimit", "CmdDesc.ExceedLimit"),
+    *docs(403, "Username.ExceedLimit"),
+    *docs(404, "InvalidInstance.NotFound"),
+    *refusals("docs: CreateCommand", 400, "CmdContent.DecodeError"),
+    *refusals("docs: CreateCommand", 403, "CmdContent.ExceedLimit", "InvalidTimeout.ExceedLimit"),
+    *refusals("docs: CreateCommand", 404, "InvalidCmdType.NotFound"),
+    *refusals(
+        "docs: InvokeCommand",
+        400,
+        "MissingParam.InstanceId",
+        "InvalidParameter.WorkingDir",
+        "InvalidClientToken.Malformed",
+    ),
+    *refusals(
+        "docs: InvokeCommand",
+        403,
+        "IdempotentParameterMismatch",
+        "IdempotentProcessing",
+    ),
+    *refusals(
+        "docs: InvokeCommand", 404, "InvalidRepeatMode.NotFound", "InvalidTerminationMode.NotFound"
+    ),
+)
 
 
 def of(action: str, *groups: tuple[Refusal, ...]) -> tuple[str, Truth]:
@@ -162,6 +194,21 @@ TRUTHS = dict(
             refusals(NO_SOURCE, 404, "InvalidImageFamily.NotFound"),
         ),
         of("DescribeRegions"),
+        of("RunCommand", REGION, COMMAND_TAGS, COMMAND),
+        of("DescribeInvocationResults", REGION, COMMAND_TAGS, COMMAND_PAGES),
+        of(
+            "StopInvocation",
+            REGION,
+            docs(403, "InstanceIds.ExceedLimit"),
+            docs(404, "InvalidInvokeId.NotFound", "InvalidInstanceId.NotFound"),
+        ),
+        of(
+            "DescribeCloudAssistantStatus",
+            REGION,
+            COMMAND_PAGES,
+            docs(403, "InstanceIds.ExceedLimit"),
+            docs(404, "InvalidInstance.NotFound"),
+        ),
         of(
             "TagResources",
             REGION,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from emulator.faults.engine import Armed, FaultError, Faults
+from emulator.faults.fault import Fault
 from emulator.faults.kinds import (
+    AssistantAbsent,
     DiskFull,
     EmptyBody,
-    Fault,
     HostKeyChanged,
     NodeError,
     NoStock,
@@ -27,6 +28,7 @@ from emulator.faults.kinds import (
 
 __all__ = [
     "Armed",
+    "AssistantAbsent",
     "DiskFull",
     "EmptyBody",
     "Fault",

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from emulator.errors import ApiError
 from emulator.faults.engine import Armed, Faults
+from emulator.faults.fault import Fault
 from emulator.faults.kinds import (
     EmptyBody,
-    Fault,
     ResetAfter,
     ResetBefore,
     ServerError,

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from emulator.faults.kinds import KINDS, AnyFault, Fault
+from emulator.faults.fault import Fault
+from emulator.faults.kinds import KINDS, AnyFault
 
 log = logging.getLogger(__name__)
 F = TypeVar("F", bound=Fault)

@@ -10,8 +10,10 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+
+from emulator.faults.fault import Fault
 
 # The states that a resource leaves by itself, as its API words them.
 TRANSIENT = {
@@ -21,23 +23,6 @@ TRANSIENT = {
     "node_pool": ("initial", "scaling", "removing", "updating", "deleting"),
 }
 MAX_S = 3650 * 24 * 3600  # as far as one step of the clock goes
-
-
-class Fault(BaseModel):
-    """What all kinds share."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    kind: str
-    target: str = Field(
-        default="*", min_length=1, max_length=256, description="glob; `*` and `?` as in a shell"
-    )
-    nth: int = Field(
-        default=1, ge=1, description="the first occasion that it strikes; 1 is the next one"
-    )
-    times: int = Field(
-        default=1, ge=0, description="how many occasions from there on; 0: until removed"
-    )
 
 
 # -- answers of the two APIs: the target is an action, such as RunInstances or Describe*
@@ -254,6 +239,17 @@ class DiskFull(Fault):
     free_mib: int = Field(default=0, ge=0, description="what is left")
 
 
+class AssistantAbsent(Fault):
+    """Have no agent of Cloud Assistant on an instance while armed. Target: its id or name.
+
+    A condition, not an event, from now until the fault is removed: `nth` and `times` have no
+    meaning for it. Its CloudAssistantStatus is `false`; what is sent to it is `Aborted` after a
+    minute, with `ClientNotRunning`; what runs there already goes on.
+    """
+
+    kind: Literal["assistant_absent"] = "assistant_absent"
+
+
 AnyFault = Annotated[
     Throttle
     | ServerError
@@ -272,7 +268,8 @@ AnyFault = Annotated[
     | RegistryError
     | RegistryTruncated
     | PackageMissing
-    | DiskFull,
+    | DiskFull
+    | AssistantAbsent,
     Field(discriminator="kind"),
 ]
 
@@ -295,4 +292,5 @@ KINDS: tuple[type[Fault], ...] = (
     RegistryTruncated,
     PackageMissing,
     DiskFull,
+    AssistantAbsent,
 )

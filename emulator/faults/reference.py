@@ -10,7 +10,8 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
-from emulator.faults.kinds import KINDS, Fault
+from emulator.faults.fault import Fault
+from emulator.faults.kinds import KINDS
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "faults.md"
 HEAD = """\

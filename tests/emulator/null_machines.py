@@ -9,13 +9,39 @@ import asyncio
 import socket
 
 from emulator.kube.store import KubeStore
-from emulator.machines.base import MachineError, MachineSpec
+from emulator.machines.base import MachineError, MachineSpec, Script, ScriptRefusedError
+
+
+class NullScript:
+    """A script that says and does nothing; it ends when a test says how, or when it is killed."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.output = b""
+        self.dropped = 0
+        self.killed = ""  # how much of it
+        self._code: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._code)
+
+    def end(self, code: int = 0, output: bytes = b"") -> None:
+        self.output += output
+        if not self._code.done():
+            self._code.set_result(code)
+
+    def kill(self, *, tree: bool) -> None:
+        self.killed = "tree" if tree else "process"
+        self.end(-1)
+
+    def close(self) -> None: ...
 
 
 class NullMachine:
     def __init__(self, spec: MachineSpec, machines: NullMachines) -> None:
         self.spec = spec
         self._machines = machines
+        self._scripts: list[NullScript] = []
         self.failure = ""  # a test may say that it never joins
 
     async def start(self) -> None:
@@ -24,10 +50,24 @@ class NullMachine:
         if node is not None and self._machines.nodes_join:
             self._machines.add_node(node.node_name, node.instance_id)
 
+    async def run_script(self, script: Script) -> NullScript:
+        await self._machines.step("run script", self.spec.machine_id)
+        if self._machines.refuses:
+            raise ScriptRefusedError(self._machines.refuses, "on purpose")
+        self._scripts.append(NullScript(script))
+        self._machines.scripts.append(self._scripts[-1])
+        return self._scripts[-1]
+
+    def _end_scripts(self) -> None:
+        for script in self._scripts:
+            script.kill(tree=True)
+
     async def stop(self, *, force: bool = False) -> None:
+        self._end_scripts()
         await self._machines.step("force stop" if force else "stop", self.spec.machine_id)
 
     async def destroy(self) -> None:
+        self._end_scripts()
         await self._machines.step("destroy", self.spec.machine_id)
         self._machines.addresses.pop(self.spec.machine_id, None)
 
@@ -45,6 +85,8 @@ class NullMachines:
         self.steps: list[tuple[str, str]] = []
         self.fails: set[str] = set()  # names of steps
         self.held: dict[str, asyncio.Event] = {}  # steps that wait until the event is set
+        self.scripts: list[NullScript] = []  # all that were run, in their order
+        self.refuses = ""  # the code with which scripts are refused
         self.specs: dict[str, MachineSpec] = {}
         self.addresses: dict[str, str] = {}
         self.disks: dict[str, str | None] = {}  # disk -> the snapshot it came from

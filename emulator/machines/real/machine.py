@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from emulator.faults import Faults
-from emulator.machines.base import DiskAttachment, MachineError, MachineSpec
+from emulator.machines.base import (
+    DiskAttachment,
+    MachineError,
+    MachineSpec,
+    RunningScript,
+    Script,
+)
 from emulator.machines.real import cgroups, loops
 from emulator.machines.real.commands import environment, last_lines
 from emulator.machines.real.disks import DiskStore
@@ -25,6 +31,7 @@ from emulator.machines.real.network import Network, Port
 from emulator.machines.real.power import cut_off
 from emulator.machines.real.processes import Identity, signal_if
 from emulator.machines.real.root import GUEST, MachineFolder, Surroundings
+from emulator.machines.real.scripts import Scripts
 from emulator.machines.real.ssh_gate import SshGate
 
 log = logging.getLogger(__name__)
@@ -60,6 +67,7 @@ class Running:
     init: Identity | None = None
     gate: SshGate | None = None
     full: FullDisks | None = None
+    scripts: Scripts | None = None
 
 
 class RealMachine:
@@ -86,8 +94,18 @@ class RealMachine:
         async with self._lock:
             await self._work(self._start)
 
+    async def run_script(self, script: Script) -> RunningScript:
+        async with self._lock:
+            if self._running is None or self._running.scripts is None:
+                raise MachineError(f"machine {self.spec.machine_id} does not run")
+            scripts = self._running.scripts
+            await self._work(lambda: scripts.save(script))
+            return await scripts.start(script)
+
     async def stop(self, *, force: bool = False) -> None:
         async with self._lock:
+            if self._running and self._running.scripts:
+                self._running.scripts.kill()  # they are no children of the machine's first process
             await self._work(self._cut_power if force else self._shut_down)
 
     async def destroy(self) -> None:
@@ -126,6 +144,7 @@ class RealMachine:
         running.parent = self._launch(running.groups, running.port)
         running.init = self._shake_hands(running.parent)
         running.gate.booted(running.init)
+        running.scripts = Scripts(running.init, running.groups)
         numbers = {disk.disk_id: f"{loop.major}:{loop.minor}" for disk, loop in running.disks}
         running.full = FullDisks(self.spec, faults, running.init.pid, numbers)
         running.full.open()
