@@ -1,0 +1,118 @@
+"""One case as data: where a fault strikes, which one, and what has to come of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+EXPORT, BUILD = "export_image_list", "build_preloaded_disk"
+ROLLOUT, MEASURE = "roll_out_node_pool", "measure_ready_latency"
+SWEEP = "sweep_leftovers"
+ORDER = (EXPORT, BUILD, ROLLOUT, MEASURE, SWEEP)
+"""The DAGs in the order in which one needs what another made."""
+
+Outcome = Literal["green", "red"]
+PATIENCE_S = 4.0
+"""Deadlines of waits come so early where a case is about one: nobody has 15 minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One combination of stage and fault.
+
+    :ivar stage: the task at which the fault strikes.
+    :ivar fault: its kind, and what tells two of one kind apart.
+    :ivar faults: as the local cloud takes them, armed before the run.
+    :ivar settings: of the local cloud, beside those without delays.
+    :ivar outcome: how the DAG run has to end.
+    :ivar error: of a red one: a regular expression that the first failure has to match.
+    :ivar after: the DAGs that have to have run without any fault before.
+    :ivar patience_s: cuts the deadline of every wait, for a fault that lasts.
+    :ivar relief_s: the faults are removed so long after they first struck.
+    :ivar happens: what the harness does itself in the middle, see ``mishaps.py``.
+    :ivar target: fields of the target that differ, by section.
+    """
+
+    dag: str
+    stage: str
+    fault: str
+    faults: tuple[Mapping[str, Any], ...] = ()
+    outcome: Outcome = "green"
+    error: str = ""
+    machines: str = "paper"
+    after: tuple[str, ...] = ()
+    settings: Mapping[str, float] = field(default_factory=dict)
+    patience_s: float | None = None
+    relief_s: float | None = None
+    happens: str = ""
+    target: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        on = "" if self.machines == "paper" else f"@{self.machines}"
+        return f"{self.dag}.{self.stage}/{self.fault}{on}"
+
+    @property
+    def world(self) -> str:
+        """What cases of one local cloud have in common; each finds what the one before left."""
+        same = (self.machines, self.after, dict(self.settings), self.target)
+        return json.dumps(same, sort_keys=True)
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Case:
+        fields = json.loads(text)
+        return cls(**fields | {"faults": tuple(fields["faults"]), "after": tuple(fields["after"])})
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of a case; the columns of the report."""
+
+    case: str
+    dag: str
+    stage: str
+    fault: str
+    machines: str
+    runner: str
+    expected: str
+    outcome: str = ""
+    error: str = ""  # of the task that failed first
+    tries: int = 0  # of the stage
+    struck: int = 0
+    seconds: float = 0.0
+    leaked: list[str] = field(default_factory=list)
+    left_before_sweep: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    false_green: list[str] = field(default_factory=list)
+    foreign_touched: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # what else is not as it has to be
+
+    @property
+    def is_good(self) -> bool:
+        bad = (self.leaked, self.doubled, self.false_green, self.foreign_touched, self.problems)
+        return not any(bad)
+
+    @classmethod
+    def of(cls, case: Case, runner: str) -> Result:
+        return cls(
+            case=case.name,
+            dag=case.dag,
+            stage=case.stage,
+            fault=case.fault,
+            machines=case.machines,
+            runner=runner,
+            expected=case.outcome,
+        )
+
+
+def chosen(cases: Iterable[Case], only: str) -> list[Case]:
+    """Return the cases whose name has ``only`` in it, or the N-th as ``#N``."""
+    listed = list(cases)
+    if only.startswith("#"):
+        return [listed[int(only[1:])]]
+    return [case for case in listed if only in case.name]

@@ -1,0 +1,217 @@
+"""Every case that runs in one process: stage x fault, and what has to come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from local.chaos.cases import BUILD, EXPORT, MEASURE, PATIENCE_S, ROLLOUT, SWEEP, Case
+
+FOR_BUILD, FOR_ROLLOUT = (EXPORT,), (EXPORT, BUILD)
+FOR_CHANGE = (EXPORT, BUILD, ROLLOUT, BUILD)  # the pool is there, and a newer snapshot
+OUTAGE_S = 1.5
+
+ANSWERS: dict[str, Mapping[str, Any]] = {
+    "throttle": {"kind": "throttle", "times": 2},
+    "throttle, Retry-After": {"kind": "throttle", "status": 429, "retry_after_s": 1},
+    "server_error, before": {"kind": "server_error", "status": 503},
+    "server_error, after": {"kind": "server_error", "status": 500, "after": True},
+    "reset_before": {"kind": "reset_before"},
+    "reset_after": {"kind": "reset_after"},
+    "slow": {"kind": "slow", "seconds": 1.0},
+    "empty_body": {"kind": "empty_body"},
+}
+"""Faults of an answer. A single call of a stage is lost, late or refused: all recover."""
+
+# Stage -> DAG, what ran before, the call that it makes, and which of those calls is its own.
+CALLS: tuple[tuple[str, str, tuple[str, ...], str, int], ...] = (
+    (EXPORT, "export_image_list", FOR_BUILD, "DescribeClusterNodes", 1),
+    (BUILD, "import_key_pair", FOR_BUILD, "ImportKeyPair", 1),
+    (BUILD, "run_build_instance", FOR_BUILD, "RunInstances", 1),
+    (BUILD, "stop_instance", FOR_BUILD, "StopInstance", 1),
+    (BUILD, "create_snapshot", FOR_BUILD, "CreateSnapshot", 1),
+    (BUILD, "record_snapshot", FOR_BUILD, "TagResources", 1),
+    (BUILD, "delete_instance", FOR_BUILD, "DeleteInstance", 1),
+    (BUILD, "delete_key_pair", FOR_BUILD, "DeleteKeyPairs", 1),
+    (ROLLOUT, "create_canary_pool", FOR_ROLLOUT, "CreateClusterNodePool", 1),
+    (ROLLOUT, "add_canary_node", FOR_ROLLOUT, "ModifyClusterNodePool", 1),
+    (ROLLOUT, "promote_snapshot", FOR_CHANGE, "ModifyClusterNodePool", 2),
+    (ROLLOUT, "delete_canary_pool", FOR_ROLLOUT, "DeleteClusterNodepool", 1),
+    (MEASURE, "create_baseline_pool", FOR_ROLLOUT, "CreateClusterNodePool", 1),
+    (MEASURE, "measure_sample", FOR_ROLLOUT, "ModifyClusterNodePool", 1),
+    (MEASURE, "delete_pools", FOR_ROLLOUT, "DeleteClusterNodepool", 1),
+    (SWEEP, "sweep", FOR_BUILD, "DescribeClusterNodePools", 1),
+)
+# Looks at a state, many of them: an outage of all looks for a while.
+LOOKS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
+    (BUILD, "run_build_instance", FOR_BUILD, "DescribeInstances"),
+    (BUILD, "create_snapshot", FOR_BUILD, "DescribeSnapshots"),
+    (ROLLOUT, "add_canary_node", FOR_ROLLOUT, "DescribeClusterNodes"),
+    (ROLLOUT, "create_canary_pool", FOR_ROLLOUT, "DescribeTaskInfo"),
+)
+
+
+def answer_faults() -> Iterator[Case]:
+    for dag, stage, after, action, nth in CALLS:
+        for fault, fields in ANSWERS.items():
+            armed = {**fields, "target": action, "nth": nth}
+            yield Case(dag, stage, f"{fault}: {action}", (armed,), after=after)
+    for dag, stage, after, action in LOOKS:
+        for kind, more in (("server_error", {"status": 503}), ("reset_before", {})):
+            armed = {"kind": kind, "target": action, "times": 0, **more}
+            fault = f"{kind}, {OUTAGE_S} s long: {action}"
+            yield Case(dag, stage, fault, (armed,), after=after, relief_s=OUTAGE_S)
+
+
+def stuck(resource: str, state: str, target: str = "*") -> dict[str, Any]:
+    return {"kind": "stuck", "resource": resource, "state": state, "target": target, "times": 0}
+
+
+# DAG, stage, what ran before, resource, state in which it stays.
+STUCK: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
+    (BUILD, "run_build_instance", FOR_BUILD, "instance", "Pending"),
+    (BUILD, "run_build_instance", FOR_BUILD, "instance", "Starting"),
+    (BUILD, "stop_instance", FOR_BUILD, "instance", "Stopping"),
+    (BUILD, "create_snapshot", FOR_BUILD, "snapshot", "progressing"),
+    (ROLLOUT, "create_canary_pool", FOR_ROLLOUT, "node_pool", "initial"),
+    (ROLLOUT, "add_canary_node", FOR_ROLLOUT, "node_pool", "scaling"),
+    (ROLLOUT, "delete_canary_pool", FOR_ROLLOUT, "node_pool", "deleting"),
+    (ROLLOUT, "promote_snapshot", FOR_CHANGE, "node_pool", "updating"),
+    (MEASURE, "delete_pools", FOR_ROLLOUT, "node_pool", "deleting"),
+)
+TIMED_OUT = "WaitTimeoutError"
+
+
+def stuck_cases() -> Iterator[Case]:
+    for dag, stage, after, resource, state in STUCK:
+        fault = (stuck(resource, state),)
+        what = f"stuck: {resource} {state}"
+        yield Case(dag, stage, f"{what}, let go", fault, after=after, relief_s=OUTAGE_S)
+        yield Case(dag, stage, what, fault, "red", TIMED_OUT, after=after, patience_s=PATIENCE_S)
+
+
+def resource_faults() -> Iterator[Case]:
+    failed = {"kind": "snapshot_failed", "at_percent": 50}
+    yield Case(
+        BUILD, "create_snapshot", "snapshot_failed", (failed,), "red",
+        r"ResourceFailedError: s-\S+ is failed", after=FOR_BUILD,
+    )  # fmt: skip
+    for code in ("OperationDenied.NoStock", "Zone.NotOnSale"):
+        sold_out = {"kind": "no_stock", "code": code, "times": 0}
+        yield Case(
+            BUILD, "run_build_instance", f"no_stock: {code}", (sold_out,), "red",
+            f"CloudError: {code}", after=FOR_BUILD,
+        )  # fmt: skip
+        yield Case(
+            ROLLOUT, "add_canary_node", f"no_stock: {code}", (sold_out,), "red",
+            code, after=FOR_ROLLOUT,
+        )  # fmt: skip
+    sold_out = {"kind": "no_stock", "times": 0}
+    yield Case(
+        MEASURE, "measure_sample", "no_stock", (sold_out,), "red",
+        "ResourceFailedError", after=FOR_ROLLOUT,
+    )  # fmt: skip
+    broken = {"kind": "node_error", "message": "node initialization failed"}
+    for stage, target in (("add_canary_node", "*canary*"), ("await_new_nodes", "preloaded")):
+        yield Case(
+            ROLLOUT, stage, "node_error", ({**broken, "target": target, "times": 0},), "red",
+            "ResourceFailedError: .*node initialization failed", after=FOR_ROLLOUT,
+        )  # fmt: skip
+    yield Case(
+        MEASURE, "measure_sample", "node_error", ({**broken, "times": 0},), "red",
+        "ResourceFailedError", after=FOR_ROLLOUT,
+    )  # fmt: skip
+
+
+REMOTE = ("prepare_disk", "install_runtime", "pull_images", "add_kubelet_package", "seal_disk")
+# How many SSH connections the stages before a stage make, at least: then the fault is its own.
+SSH = {"export_image_list": (EXPORT, FOR_BUILD), "prove_images": (ROLLOUT, FOR_ROLLOUT)}
+OURS = "ack-preload-*"  # the build instance, by its name
+
+
+def ssh_faults() -> Iterator[Case]:
+    for kind in ("ssh_refused", "ssh_dropped"):
+        for stage, (dag, after) in SSH.items():
+            fault = {"kind": kind, "target": "*"}
+            yield Case(dag, stage, kind, (fault,), after=after)
+        for number, stage in enumerate(REMOTE):
+            fault = {"kind": kind, "target": OURS, "nth": 1 + 3 * number}
+            yield Case(BUILD, stage, kind, (fault,), after=FOR_BUILD)
+
+
+def machine_faults() -> Iterator[Case]:
+    pull, blobs = "pull_images", {"kind": "registry_error", "target": "*"}
+    for status in (429, 500, 503):
+        once = {**blobs, "status": status}
+        yield Case(BUILD, pull, f"registry_error {status}", (once,), after=FOR_BUILD)
+    manifests = {**blobs, "part": "manifests"}
+    yield Case(BUILD, pull, "registry_error 500, manifests", (manifests,), after=FOR_BUILD)
+    for status in (401, 404, 500):
+        lasting = {**blobs, "status": status, "times": 0}
+        yield Case(
+            BUILD, pull, f"registry_error {status}, lasting", (lasting,), "red",
+            "(RemoteJobError|ResourceFailedError): pull_images.sh", after=FOR_BUILD,
+        )  # fmt: skip
+    cut = {"kind": "registry_truncated", "percent": 50}
+    yield Case(BUILD, pull, "registry_truncated", (cut,), after=FOR_BUILD)
+    yield Case(
+        BUILD, pull, "registry_truncated, lasting", ({**cut, "times": 0},), "red",
+        "(RemoteJobError|ResourceFailedError): pull_images.sh", after=FOR_BUILD,
+    )  # fmt: skip
+    yield from package_faults()
+    full = {"kind": "disk_full", "target": OURS}
+    for stage in (pull, "add_kubelet_package"):
+        yield Case(
+            BUILD, stage, "disk_full", (full,), "red", "No space left on device", after=FOR_BUILD
+        )
+
+
+def package_faults() -> Iterator[Case]:
+    stage, missing = "add_kubelet_package", {"kind": "package_missing", "target": "*"}
+    yield Case(
+        BUILD, stage, "package_missing 404", ({**missing, "times": 0},), "red",
+        "(RemoteJobError|ResourceFailedError): kubelet_package.sh", after=FOR_BUILD,
+    )  # fmt: skip
+    for status in (500, 503):
+        once = ({**missing, "status": status},)
+        yield Case(BUILD, stage, f"package_missing {status}", once, after=FOR_BUILD)
+    yield Case(
+        MEASURE, "measure_sample", "package_missing 404", ({**missing, "times": 0},), "red",
+        "ResourceFailedError", after=FOR_ROLLOUT,
+    )  # fmt: skip
+
+
+def lagging() -> Iterator[Case]:
+    """Reads that come late, and tokens that are still at work when the call is repeated."""
+    late = {"read_delay_s": 1.0}
+    for dag, after in ((BUILD, FOR_BUILD), (ROLLOUT, FOR_ROLLOUT), (MEASURE, FOR_ROLLOUT)):
+        yield Case(dag, "all", "reads lag by 1 s", after=after, settings=late)
+    for dag, stage, after, action, nth in CALLS:
+        if action in ("RunInstances", "CreateSnapshot", "CreateClusterNodePool"):
+            lost = {"kind": "reset_after", "target": action, "nth": nth}
+            settings = {"read_delay_s": 1.0, "token_processing_s": 1.0}
+            fault = f"reset_after: {action}, reads lag, tokens at work"
+            yield Case(dag, stage, fault, (lost,), after=after, settings=settings)
+
+
+def taken_away() -> Iterator[Case]:
+    slow = {"kind": "registry_error", "target": "*", "status": 500}
+    yield Case(
+        BUILD, "pull_images", "instance released by somebody", (slow,), "red",
+        "instance|unreachable|lost|NodeUnreachableError", after=FOR_BUILD,
+        happens="instance_released", patience_s=20.0,
+    )  # fmt: skip
+
+
+def quick_cases() -> list[Case]:
+    """Return all of them, those of one local cloud next to each other."""
+    found = [
+        *answer_faults(),
+        *stuck_cases(),
+        *resource_faults(),
+        *ssh_faults(),
+        *machine_faults(),
+        *lagging(),
+        *taken_away(),
+    ]
+    return sorted(found, key=lambda case: case.world)

@@ -1,0 +1,221 @@
+"""What belongs to others on the same account, placed beside ours, and what the harness asks itself.
+
+By the official SDK and not by our hooks: a fault of those must not hide in the scales.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+from alibabacloud_cs20151215 import models as cs
+from alibabacloud_cs20151215.client import Client as CsClient
+from alibabacloud_ecs20140526 import models as ecs
+from alibabacloud_ecs20140526.client import Client as EcsClient
+from alibabacloud_tea_openapi.utils_models import Config, OpenApiRequest, Params
+from darabonba.runtime import RuntimeOptions
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT, PRODUCT_KEY, PURPOSE_KEY, RUN_KEY
+from local.chaos.judge import Scene
+
+Facts = Mapping[str, Any]
+LONG_AGO = "2020-01-01T00:00:00Z"
+STRANGER = {"owner": "somebody"}
+# Made by this product for another Airflow, and long expired: what a careless sweep would take.
+OTHER_INSTALLATION = {
+    PRODUCT_KEY: PRODUCT,
+    "ack-preload/installation": "another-airflow",
+    "ack-preload/target": "demo",
+    RUN_KEY: "build_preloaded_disk/of-another-airflow",
+    EXPIRES_KEY: LONG_AGO,
+    PURPOSE_KEY: "build",
+}
+WITHIN_S = 60.0
+
+
+class Account:
+    """The local cloud's account as its owner sees it."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.ecs = EcsClient(_config(facts, "ecs_endpoint"))
+        self.cs = CsClient(_config(facts, "cs_endpoint"))
+        self._http = httpx.Client(base_url=facts["control_url"], trust_env=False, timeout=60)
+
+    def scene(self) -> Scene:
+        """Return what there is and was, by the meter and by the cloud's own list."""
+        meter = self._http.get("/meter").raise_for_status().json()
+        return Scene.of(meter, self._http.get("/state").raise_for_status().json())
+
+    def arm(self, fault: Mapping[str, Any]) -> str:
+        answer = self._http.post("/faults", json=dict(fault))
+        if answer.is_error:
+            raise ValueError(f"{dict(fault)}: {answer.text}")
+        return str(answer.json()["id"])
+
+    def struck(self, fault_id: str) -> int:
+        listed: list[dict[str, Any]] = self._http.get("/faults").raise_for_status().json()["faults"]
+        return sum(int(each["struck"]) for each in listed if each["id"] == fault_id)
+
+    def disarm(self, fault_id: str) -> None:
+        self._http.delete(f"/faults/{fault_id}").raise_for_status()
+
+    def disarm_all(self) -> None:
+        self._http.delete("/faults").raise_for_status()
+
+    def change(self, path: str, body: Mapping[str, Any]) -> None:
+        """Change a node pool by the keys that are given: the SDK's model would empty the others."""
+        action = Params(
+            action="ModifyClusterNodePool", version="2015-12-15", protocol="HTTP",
+            pathname=path, method="PUT", auth_type="AK", style="ROA", req_body_type="json",
+            body_type="json",
+        )  # fmt: skip
+        self.cs.call_api(action, OpenApiRequest(body=dict(body)), RuntimeOptions())
+
+    def advance(self, seconds: float) -> None:
+        self._http.post("/clock", json={"advance_s": seconds}).raise_for_status()
+
+    def until(self, what: str, met: Callable[[], object]) -> None:
+        """Wait for the cloud to get somewhere.
+
+        :raises TimeoutError: naming ``what``.
+        """
+        deadline = time.monotonic() + WITHIN_S
+        while not met():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what}: not so within {WITHIN_S:.0f} s")
+            time.sleep(0.02)
+
+
+def settle_down(account: Account) -> frozenset[str]:
+    """Place what is foreign, and return everything that is there now: nothing of it is ours."""
+    for number, tags in enumerate((STRANGER, OTHER_INSTALLATION)):
+        _neighbour(account, f"foreign-{number}", tags)
+    return frozenset(account.scene().resources)
+
+
+def _neighbour(account: Account, name: str, tags: Mapping[str, str]) -> None:
+    facts = account.facts
+    key = Ed25519PrivateKey.generate().public_key()
+    account.ecs.import_key_pair(
+        ecs.ImportKeyPairRequest(
+            region_id=facts["region_id"],
+            key_pair_name=name,
+            public_key_body=key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode(),
+            tag=[ecs.ImportKeyPairRequestTag(key=k, value=v) for k, v in tags.items()],
+        )
+    )
+    request = ecs.RunInstancesRequest(
+        region_id=facts["region_id"],
+        image_id=facts["image_id"],
+        instance_type=facts["instance_type"],
+        instance_name=name,
+        v_switch_id=facts["vswitch_id"],
+        security_group_id=facts["security_group_id"],
+        data_disk=[ecs.RunInstancesRequestDataDisk(category="cloud_essd", size=40)],
+        tag=[ecs.RunInstancesRequestTag(key=k, value=v) for k, v in tags.items()],
+    )
+    answer = account.ecs.run_instances(request).body
+    (instance_id,) = answer.instance_id_sets.instance_id_set
+    account.until(f"{instance_id} is Running", lambda: _state(account, instance_id) == "Running")
+    snapshot_id = account.ecs.create_snapshot(
+        ecs.CreateSnapshotRequest(
+            disk_id=_data_disk(account, instance_id),
+            snapshot_name=name,
+            tag=[ecs.CreateSnapshotRequestTag(key=k, value=v) for k, v in tags.items()],
+        )
+    ).body.snapshot_id
+    account.until(snapshot_id, lambda: _state(account, snapshot_id) == "accomplished")
+    pool_id = _pool(account, name, tags)
+    account.until(pool_id, lambda: _state(account, pool_id) == "active")
+
+
+def _pool(account: Account, name: str, tags: Mapping[str, str]) -> str:
+    facts = account.facts
+    group = {
+        "vswitch_ids": [facts["vswitch_id"]],
+        "instance_types": [facts["instance_type"]],
+        "instance_charge_type": "PostPaid",
+        "image_type": "AliyunLinux3",
+        "desired_size": 0,
+        "system_disk_category": "cloud_essd",
+        "system_disk_size": 120,
+        "data_disks": [{"category": "cloud_essd", "size": 40}],
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+    }
+    request = cs.CreateClusterNodePoolRequest().from_map(
+        {
+            "nodepool_info": {"name": name, "type": "ess"},
+            "scaling_group": group,
+            "kubernetes_config": {"runtime": "containerd", "runtime_version": "1.6.20"},
+        }
+    )
+    answer = account.cs.create_cluster_node_pool(facts["cluster_id"], request)
+    return str(answer.body.nodepool_id)
+
+
+def _state(account: Account, resource_id: str) -> str:
+    found = [each for each in account.scene().resources.values() if each["id"] == resource_id]
+    return str(found[0]["state"]) if found else "absent"
+
+
+def _data_disk(account: Account, instance_id: str) -> str:
+    request = ecs.DescribeDisksRequest(
+        region_id=account.facts["region_id"], instance_id=instance_id, disk_type="data"
+    )
+    (disk,) = account.ecs.describe_disks(request).body.disks.disk
+    return str(disk.disk_id)
+
+
+def expire(account: Account, lines: list[Mapping[str, Any]]) -> None:
+    """Let what was left expire: its tag says so long ago, as if the time had passed.
+
+    The product's own clock cannot be moved, and signatures are good for 15 minutes only.
+    """
+    kinds = {"instance": "instance", "disk": "disk", "snapshot": "snapshot", "key_pair": "keypair"}
+    for line in lines:
+        if EXPIRES_KEY not in line["tags"]:
+            continue
+        if line["kind"] == "node_pool":
+            tags = [{"key": k, "value": v} for k, v in _expired(line["tags"]).items()]
+            body = {"scaling_group": {"tags": tags}}
+            account.change(f"/clusters/{line['cluster_id']}/nodepools/{line['id']}", body)
+        elif not line.get("node_pool_id"):
+            account.ecs.tag_resources(
+                ecs.TagResourcesRequest(
+                    region_id=account.facts["region_id"],
+                    resource_type=kinds[line["kind"]],
+                    resource_id=[line["id"]],
+                    tag=[ecs.TagResourcesRequestTag(key=EXPIRES_KEY, value=LONG_AGO)],
+                )
+            )
+
+
+def _expired(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if ":" not in key} | {EXPIRES_KEY: LONG_AGO}
+
+
+def release(account: Account, instance_id: str) -> None:
+    """Delete an instance under the feet of who uses it, as a person or a reclaim would."""
+    account.ecs.delete_instance(ecs.DeleteInstanceRequest(instance_id=instance_id, force=True))
+
+
+def _config(facts: Facts, endpoint: str) -> Config:
+    return Config(
+        access_key_id=facts["access_key_id"],
+        access_key_secret=facts["access_key_secret"],
+        region_id=facts["region_id"],
+        endpoint=facts[endpoint],
+        protocol="http",
+    )
+
+
+def logged(path: Any, action: str) -> list[dict[str, Any]]:
+    """Return the calls of an action that the local cloud has logged."""
+    lines = path.read_text().splitlines()
+    return [call for line in lines if (call := json.loads(line))["action"] == action]

@@ -1,0 +1,172 @@
+"""A process that runs cases one after another: JSON lines in, JSON lines out.
+
+``python -m local.chaos.worker FOLDER``, in an environment that names Airflow's home and database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from ack_preload.store import Run
+from local.chaos.airflow_runs import Airflow, Outcome
+from local.chaos.cases import EXPORT, SWEEP, Case, Result
+from local.chaos.judge import Scene, doubled, leaked, touched
+from local.chaos.mishaps import Beside
+from local.chaos.neighbours import expire
+from local.chaos.promises import broken
+from local.chaos.world import World, world
+from local.cloud_files import TARGET
+
+RUN_WITHIN_S = 180.0
+GONE_WITHIN_S = 20.0
+CASES_OF_A_WORLD = 12  # then a new one, so that what is kept does not pile up
+RUNNER = "airflow in one process"
+UNCOUNTED = frozenset({"disk_full"})  # a condition, which counts no strikes
+
+
+class Worker:
+    """Airflow in this process, and the local cloud of the cases that share one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._airflow = Airflow()
+        self._numbers = itertools.count(1)
+        self._undo = contextlib.ExitStack()
+        self._world: World | None = None
+        self._of = ""
+        self._used = 0
+
+    def close(self) -> None:
+        self._undo.close()
+        self._world, self._of, self._used = None, "", 0
+
+    def result(self, case: Case) -> Result:
+        result = Result.of(case, RUNNER)
+        began = time.monotonic()
+        try:
+            self._try(case, self._ready(case), result)
+        except Exception as exc:  # the next case still has to run, in a new cloud
+            logging.getLogger(__name__).exception("%s", case.name)
+            result.problems.append(f"the harness failed: {type(exc).__name__}: {exc}")
+        if not result.is_good:
+            self.close()
+        result.seconds = round(time.monotonic() - began, 1)
+        return result
+
+    def _ready(self, case: Case) -> World:
+        """Return a clean local cloud in which everything before the case's DAG has run."""
+        if self._world is not None and self._of == case.world and self._used < CASES_OF_A_WORLD:
+            self._used += 1
+            return self._world
+        self.close()
+        folder = self._folder / f"world-{next(self._numbers)}"
+        self._undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        made = self._undo.enter_context(world(folder, case.machines, case.settings))
+        made.connect(case.target, case.settings.get("read_delay_s", 0.0))
+        for dag_id in case.after:
+            outcome = self._run(dag_id, {"target": TARGET})
+            if outcome.state != "success":
+                raise RuntimeError(f"{dag_id} without any fault: {outcome.errors}")
+            if dag_id == EXPORT and (lock := made.store.latest_lock(TARGET)):
+                made.lock_digest = lock.digest
+        self._world, self._of, self._used = made, case.world, 1
+        return made
+
+    def _run(self, dag_id: str, conf: dict[str, str], patience_s: float | None = None) -> Outcome:
+        run_id = f"chaos__{next(self._numbers)}"
+        return self._airflow.run(
+            dag_id, run_id, conf, within_s=RUN_WITHIN_S, patience_s=patience_s
+        )
+
+    def _try(self, case: Case, place: World, result: Result) -> None:
+        account = place.account
+        before = account.scene()
+        fault_ids = [account.arm(fault) for fault in case.faults]
+        conf = {} if case.dag == SWEEP else {"target": TARGET}
+        try:
+            with Beside(account, case, fault_ids) as beside:
+                outcome = self._run(case.dag, conf, case.patience_s)
+            result.struck = beside.struck or sum(map(account.struck, fault_ids))
+        finally:
+            account.disarm_all()
+        result.outcome = "green" if outcome.state == "success" else "red"
+        result.tries = outcome.tries(case.stage)
+        result.error = next((f"{task}: {text}" for task, text in outcome.errors), "")
+        self._judge(case, place, before, outcome, result)
+
+    def _judge(
+        self, case: Case, place: World, before: Scene, outcome: Outcome, result: Result
+    ) -> None:
+        account = place.account
+        after = self._settled(place, before)
+        if result.outcome == "green":
+            result.false_green = broken(place, Run(case.dag, outcome.run_id), after)
+        result.problems += unexpected(case, outcome, result)
+        result.left_before_sweep = leaked(before, after, place.kept())
+        expire(account, [line for line in after.alive if line["id"] not in before.ids])
+        sweep = self._run(SWEEP, {})
+        if sweep.state != "success":
+            result.problems.append(f"the sweep is {sweep.state}: {sweep.errors}")
+        swept = self._settled(place, before)
+        result.leaked = leaked(before, swept, place.kept())
+        result.doubled = doubled(before, swept)
+        result.foreign_touched = touched(place.first, swept, place.foreign)
+
+    def _settled(self, place: World, before: Scene) -> Scene:
+        """Return what is there once what was told to go has gone, or has had its time."""
+        deadline = time.monotonic() + GONE_WITHIN_S
+        while True:
+            scene = place.account.scene()
+            going = [each for each in scene.resources.values() if each["state"] == "Releasing"]
+            if not going or time.monotonic() > deadline:
+                return scene
+            time.sleep(0.05)
+
+
+def unexpected(case: Case, outcome: Outcome, result: Result) -> list[str]:
+    """Return in what the run differs from what the case says must come of it."""
+    found = []
+    if result.outcome != case.outcome:
+        found.append(f"is {result.outcome}, expected {case.outcome}: {outcome.errors[-3:]}")
+    elif case.outcome == "red" and not any(
+        re.search(case.error, text) for _, text in outcome.errors
+    ):
+        found.append(f"is red, but not by /{case.error}/: {outcome.errors[:2]}")
+    counted = [fault for fault in case.faults if fault["kind"] not in UNCOUNTED]
+    if counted and not result.struck:
+        found.append("the fault never struck: this proves nothing")
+    return found
+
+
+def asked() -> Iterator[Case]:
+    for line in sys.stdin:
+        yield Case.from_json(line)
+
+
+def main() -> int:
+    # Airflow prints; what the starter reads has a way of its own.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    worker = Worker(Path(sys.argv[1]))
+    print(json.dumps({"ready": True}), file=answers, flush=True)
+    try:
+        for case in asked():
+            print(json.dumps(asdict(worker.result(case))), file=answers, flush=True)
+    finally:
+        worker.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

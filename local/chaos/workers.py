@@ -1,0 +1,123 @@
+"""The processes that run cases, seen from outside: started, asked, and started anew when they hang."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from local.airflow_home import environment
+from local.chaos.cases import Case, Result
+from local.layout import ROOT, Layout
+from local.supervisor import last_lines
+
+STARTS_WITHIN_S = 180.0
+CASE_WITHIN_S = 300.0  # with what has to run before it
+ENDS_WITHIN_S = 60.0
+
+
+class WorkerError(Exception):
+    """A worker did not start, or gave no answer in time."""
+
+
+class WorkerProcess:
+    """One worker. A context; leaving it ends the process and whatever came of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder.with_suffix(".log")
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "local.chaos.worker", str(self.folder)],
+                cwd=ROOT,
+                env=airflow_environment(self.folder / "airflow"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        self._answer(STARTS_WITHIN_S)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        process.stdin.close()  # it ends when there is nothing more to do
+        try:
+            process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def run(self, case: Case, runner: str) -> Result:
+        """Run a case and return what came of it.
+
+        :raises WorkerError: when it gives no answer; the worker is of no more use then.
+        """
+        if self._process is None or self._process.stdin is None:
+            raise WorkerError("not started")
+        try:
+            print(case.as_json(), file=self._process.stdin, flush=True)
+            return Result(**self._answer(CASE_WITHIN_S))
+        except (WorkerError, OSError) as exc:
+            self._process.kill()
+            result = Result.of(case, runner)
+            result.problems.append(f"the harness failed: {exc}")
+            return result
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _answer(self, within_s: float) -> dict[str, Any]:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise WorkerError("not started")
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            deadline = time.monotonic() + within_s
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise WorkerError(f"no answer within {within_s:.0f} s; see {self.log}")
+        line = process.stdout.readline()
+        if not line:
+            raise WorkerError(f"the worker ended; the end of {self.log}:\n{last_lines(self.log)}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def airflow_environment(home: Path) -> dict[str, str]:
+    """Return the environment of a process with an Airflow of its own, and nobody else's."""
+    home.mkdir(parents=True, exist_ok=True)
+    base = environment(Layout(home.parent), token="")
+    return {
+        **base,
+        "PATH": f"{Layout.default().home / 'tools/bin'}:{base['PATH']}",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": os.environ.get("CHAOS_LOG_LEVEL", "WARNING"),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+    }

@@ -1,0 +1,98 @@
+"""A local cloud for cases, with foreign neighbours, and what Airflow has to know of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ack_preload.store import Store
+from ack_preload.targets.load import PATH_VARIABLE
+from emulator.app import running
+from emulator.settings import Settings
+from local.chaos.judge import Kept, Scene
+from local.chaos.neighbours import Account, settle_down
+from local.cloud_files import TARGET, connections, targets
+
+POLL_EVERY_S = 0.05
+VISIBLE_WITHIN_S = 0.2  # as long as reads may lag: they do not, unless a case says so
+# No delays, and contents as small as they can be: what is tried is order and outcome, not speed.
+INSTANT = Settings(
+    instance_boot_s=0.0,
+    instance_stop_s=0.0,
+    snapshot_upload_s=0.0,
+    kubelet_registration_s=0.0,
+    task_step_s=0.0,
+    content_scale=0.01,
+    paper_kubelet_package_s=0.0,
+    paper_image_s=0.0,
+)
+
+
+@dataclass(slots=True)
+class World:
+    """A running local cloud, and the history that goes with it.
+
+    :ivar foreign: keys of what was there before our first run.
+    """
+
+    account: Account
+    folder: Path
+    foreign: frozenset[str]
+    first: Scene
+    lock_digest: str = ""  # of the export without faults
+
+    @property
+    def store(self) -> Store:
+        return Store(f"sqlite:///{self.folder / 'history.db'}")
+
+    def connect(self, case_target: Mapping[str, Mapping[str, Any]], lag_s: float = 0.0) -> None:
+        """Tell this process's Airflow of the cloud, by connections in the environment."""
+        for each in connections(dict(self.account.facts)):
+            extra = json.loads(each["extra"])
+            if each["conn_type"] != "ssh":
+                extra["poll_every_s"] = POLL_EVERY_S
+                extra["visible_within_s"] = max(VISIBLE_WITHIN_S, 2 * lag_s)
+            fields = {k: v for k, v in each.items() if k in ("conn_type", "login", "password", "port")}
+            name = f"AIRFLOW_CONN_{each['connection_id'].upper()}"
+            os.environ[name] = json.dumps(fields | {"extra": extra})
+        history = {"conn_type": "sqlite", "host": str(self.folder / "history.db")}
+        os.environ["AIRFLOW_CONN_ACK_PRELOAD_STORE"] = json.dumps(history)
+        os.environ[PATH_VARIABLE] = str(self._write_targets(case_target))
+
+    def _write_targets(self, changes: Mapping[str, Mapping[str, Any]]) -> Path:
+        fields = deepcopy(targets(dict(self.account.facts), 1))
+        for section, values in changes.items():
+            fields["targets"][0][section] |= values
+        path = self.folder / "targets.yaml"
+        path.write_text(yaml.safe_dump(fields, sort_keys=False))
+        return path
+
+    def kept(self) -> Kept:
+        """Return what our runs left on purpose, as the history has it."""
+        rollout = self.store.latest_rollout(TARGET)
+        return Kept(
+            frozenset(each.snapshot_id for each in self.store.snapshots(TARGET)),
+            frozenset([rollout.node_pool_id] if rollout else []),
+        )
+
+
+@contextlib.contextmanager
+def world(folder: Path, machines: str, changes: Mapping[str, float]) -> Iterator[World]:
+    """Run a local cloud with foreign resources in it for as long as the context is open.
+
+    :param changes: of its settings.
+    """
+    folder.mkdir(parents=True)
+    settings = INSTANT.changed([f"{name}={value}" for name, value in changes.items()])
+    with running(folder / "cloud", settings=settings, machines=machines) as handle:
+        account = Account(handle.facts)
+        foreign = settle_down(account)
+        yield World(account, folder, foreign, account.scene())
