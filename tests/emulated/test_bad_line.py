@@ -10,16 +10,19 @@ import pytest
 
 from ack_preload.domain.errors import CloudError, CloudUnavailableError
 from ack_preload.domain.tags import RUN_KEY
+from ack_preload.hooks.account import Account
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.ecs import EcsHook
+from ack_preload.hooks.looks import Looks
 from ack_preload.operators.build_instance import (
     DeleteInstanceOperator,
     RunBuildInstanceOperator,
     StopInstanceOperator,
 )
 from ack_preload.operators.key_pair import DeleteKeyPairOperator, ImportKeyPairOperator
-from ack_preload.operators.node_pool import ApplyNodePoolOperator, ScaleNodePoolOperator
+from ack_preload.operators.node_pool import ApplyNodePoolOperator
 from ack_preload.operators.node_pool_end import DeleteNodePoolOperator
+from ack_preload.operators.node_pool_size import ScaleNodePoolOperator
 from ack_preload.operators.snapshot import CreateSnapshotOperator
 from emulator.app import Handle
 from tests.emulated.bad_line import BadLine, Fault, bad_line
@@ -197,7 +200,7 @@ def test_a_wait_that_may_not_look_ends_with_the_clouds_error(
 
 def test_looks_of_pools_tasks_and_nodes_go_on_too(cloud_handle: Handle, line: BadLine) -> None:
     made = perform(apply(cloud_handle))
-    for action in ("DescribeTaskInfo", "DescribeClusterNodes", "DescribeClusterNodePoolDetail"):
+    for action in ("DescribeTaskInfo", "DescribeClusterNodes", "DescribeClusterNodePools"):
         line.faults[action] = [Fault.LOST, Fault.THROTTLED, Fault.BROKEN]
     scale = ScaleNodePoolOperator(
         task_id="scale",
@@ -218,6 +221,6 @@ def test_loopback_is_reached_whatever_proxy_the_environment_names(
     assert AckHook().node_pool(cluster_id, pool_id) is not None
 
     async def look() -> Any:
-        return await (await AckHook.aopen()).node_pool_state(cluster_id, pool_id)
+        return await Looks(await Account.aget()).node_pools(cluster_id, [pool_id])
 
-    assert asyncio.run(look()) is not None
+    assert pool_id in asyncio.run(look())

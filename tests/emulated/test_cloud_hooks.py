@@ -10,9 +10,11 @@ import yaml
 
 from ack_preload.domain.errors import NotFoundError
 from ack_preload.domain.tags import PRODUCT, PRODUCT_KEY
+from ack_preload.hooks.account import Account
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.ecs import EcsHook
-from ack_preload.triggers.probes import open_probe
+from ack_preload.hooks.looks import Looks
+from ack_preload.triggers.probes import open_watch
 from emulator.app import Handle
 from tests.emulated.driving import connection
 
@@ -27,12 +29,16 @@ class AckPages(AckHook):
     page_size = 2
 
 
+class LooksPages(Looks):
+    page_size = 2
+
+
 def seen(wait: str, **subject: Any) -> Any:
     """Return one look of a wait's probe."""
 
     async def look() -> Any:
-        async with open_probe(wait, "alibabacloud_default") as probe:
-            return await probe(subject)
+        async with open_watch(wait, "alibabacloud_default") as watch:
+            return await watch(subject, 0.0)
 
     return asyncio.run(look())
 
@@ -89,7 +95,14 @@ def test_all_pages_of_nodes_are_read(cloud: Handle) -> None:
     assert len(AckPages().nodes(cluster_id, pool_id)) == 3
 
     async def looked() -> int:
-        return len(await (await AckPages.aopen()).node_states(cluster_id, pool_id))
+        looks = LooksPages(await Account.aget())
+        (found,) = (await looks.nodes(cluster_id, [pool_id])).values()
+        listed = await looks.nodes(cluster_id, [pool_id, "np-none"])
+        assert listed == {pool_id: found, "np-none": []}
+        # Two pages are as much as two pools; for one pool more than the listing is better.
+        assert [looks.pools_at_once(cluster_id, wanted) for wanted in (1, 2, 3)] == [1, 2, 3]
+        assert looks.pools_at_once("of another size", 1) == 1
+        return len(found)
 
     assert asyncio.run(looked()) == 3
 

@@ -23,13 +23,16 @@ from ack_preload.domain.errors import (
     UnclearReplyError,
 )
 from ack_preload.domain.workload import NODE_POOL_LABEL, TEMPORARY_TAINT, workload_pod
+from ack_preload.hooks.account import Account
 from ack_preload.hooks.kube import KubeHook, NodeView, read_answer
 from ack_preload.hooks.kubeconfig import ClusterAccess
+from ack_preload.hooks.looks import Looks
 from ack_preload.triggers.kube import Clusters, observe_node
 from emulator.clock import Clock
 from emulator.kube.cluster import KubeCluster
 
 NODE = "cn-hangzhou.198.18.0.11"
+NO_ACCOUNT = Account("unused", "cn-hangzhou")
 READY_AT = "2026-11-24T04:00:42Z"
 TARGET: dict[str, Any] = {
     "pool": {"taints": [{"key": "gpu", "value": "true", "effect": "NoSchedule"}]},
@@ -142,7 +145,7 @@ async def test_the_node_of_the_member_is_looked_at_not_the_first_of_the_pool(
     kube.cluster.store.create("nodes", stale)
     member = {"instance_id": "i-1", "node_name": "i-1"}
     async with AsyncExitStack() as stack:
-        clusters = Clusters("unused", stack)
+        clusters = Clusters(Looks(NO_ACCOUNT), stack)
         opening = KubeHook.connect(kube.access(), "c1")
         clusters.known["c1"] = await stack.enter_async_context(opening)
         assert (await observe_node(clusters, "c1", "np1", member)).state == "joining"

@@ -11,7 +11,7 @@ from ack_preload.domain.tags import EXPIRES_KEY, RUN_KEY
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.build_instance import RunBuildInstanceOperator, StopInstanceOperator
 from ack_preload.operators.snapshot import CreateSnapshotOperator
-from ack_preload.triggers.probes import open_probe
+from ack_preload.triggers.probes import open_watch
 from emulator.app import Handle
 from tests.emulated.driving import context, deferred_by, fired, perform, target
 
@@ -99,14 +99,9 @@ def test_snapshots_are_found_by_their_tags(cloud: Handle, disk_id: str) -> None:
     assert EcsHook().snapshots({RUN_KEY: "another"}) == []
 
 
-async def test_a_snapshot_that_is_gone_is_none(cloud: Handle) -> None:
-    hook = await EcsHook.aopen()
-    assert await hook.snapshot_state("s-gone") is None
-
-
 def test_a_trigger_sees_a_missing_snapshot_as_absent(cloud: Handle, disk_id: str) -> None:
     async def look() -> str:
-        async with open_probe("snapshot_gone", "alibabacloud_default") as probe:
-            return (await probe({"snapshot_id": "s-gone"})).state
+        async with open_watch("snapshot_gone", "alibabacloud_default") as watch:
+            return (await watch({"snapshot_id": "s-gone"}, 0.0)).state
 
     assert asyncio.run(look()) == "absent"
