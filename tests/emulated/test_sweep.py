@@ -16,7 +16,7 @@ from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.history import open_store
 from ack_preload.operators.build_instance import RunBuildInstanceOperator
 from ack_preload.operators.key_pair import ImportKeyPairOperator
-from ack_preload.operators.node_pool import ScaleNodePoolOperator
+from ack_preload.operators.node_pool_size import ScaleNodePoolOperator
 from ack_preload.operators.snapshot import CreateSnapshotOperator
 from ack_preload.operators.sweep import (
     DiscardSnapshotsOperator,
@@ -48,8 +48,23 @@ def write_targets(folder: Path, cloud: Handle, **changes: Any) -> None:
     (folder / "targets.yaml").write_text(yaml.safe_dump({"targets": [fields]}))
 
 
+def sweeper(*, dry: bool = False, grace_min: int = 30) -> SweepLeftoversOperator:
+    return SweepLeftoversOperator(task_id="sweep", is_dry_run=str(dry), grace_min=grace_min)
+
+
+def airflow(state: str | None = "success") -> Any:
+    """Return the context of a sweep in an Airflow where every run has this state, or is gone."""
+
+    def count(dag_id: str, run_ids: list[str], states: list[str] | None = None) -> int:
+        assert (dag_id, len(run_ids)) in (("build_preloaded_disk", 1), ("measure_ready_latency", 1))
+        return int(state is not None and state in (states or [state]))
+
+    return context(get_dr_count=count)
+
+
 def sweep(*, dry: bool = False) -> dict[str, Any]:
-    return SweepLeftoversOperator(task_id="sweep", is_dry_run=str(dry)).execute(context())
+    found: dict[str, Any] = sweeper(dry=dry).execute(airflow())
+    return found
 
 
 def make_instance(cloud: Handle, run_id: str = "manual__1") -> dict[str, Any]:
@@ -187,14 +202,14 @@ def test_one_refusal_does_not_keep_the_rest(cloud: Handle, monkeypatch: pytest.M
     first, second = make_instance(cloud), "ours"
     perform(ImportKeyPairOperator(task_id="k", key_pair_name=second, target=target(cloud)))
     expire(cloud)
-    operator = SweepLeftoversOperator(task_id="sweep", is_dry_run="False")
+    operator = sweeper()
 
     def refuse(instance_id: str) -> None:
         raise CloudError("OperationDenied", "locked", request_id="R-1")
 
     monkeypatch.setattr(operator.ecs, "delete_instance", refuse)
     with pytest.raises(SweepIncompleteError, match=f"{first['instance_id']}.*refused.*R-1"):
-        operator.execute(context())
+        operator.execute(airflow())
     assert second not in cloud.cloud.key_pairs
 
 
@@ -229,14 +244,14 @@ def test_nodes_that_cannot_be_read_do_not_end_the_sweep(
     made, node = make_instance(cloud), make_instance(cloud, run_id="run-2")
     cloud.cloud.instances[node["instance_id"]].tags[PURPOSE_KEY] = "measure"
     expire(cloud)
-    operator = SweepLeftoversOperator(task_id="sweep", is_dry_run="False")
+    operator = sweeper()
 
     def refuse(cluster_id: str, node_pool_id: str) -> None:
         raise CloudUnavailableError("ServiceUnavailable", "later", request_id="R-1")
 
     monkeypatch.setattr(operator.ack, "nodes", refuse)
     with pytest.raises(SweepIncompleteError, match=f"nodes of node pool {pool_id} cannot be read"):
-        operator.execute(context())
+        operator.execute(airflow())
     instances, _, pools = standing(cloud)
     assert pool_id not in pools
     assert made["instance_id"] not in instances

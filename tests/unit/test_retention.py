@@ -1,106 +1,55 @@
-"""The sweep deletes only what is surely ours, surely expired and surely unused."""
+"""Of snapshots the sweep deletes only what is surely ours, surely old and surely unused."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ack_preload.domain.retention import (
-    Decision,
-    Found,
-    Keeping,
-    SnapshotFacts,
-    decide_expired,
-    decide_instance,
-    decide_snapshots,
-)
+from ack_preload.domain.leftovers import Decision, Found, Judge, RunState
+from ack_preload.domain.retention import REMOVED_TARGET, Keeping, Retention, SnapshotFacts
 from ack_preload.domain.tags import (
-    BUILD,
-    CLUSTER_KEY,
     EXPIRES_KEY,
+    INSTALLATION_KEY,
     PRODUCT,
     PRODUCT_KEY,
-    PURPOSE_KEY,
     SEALED_KEY,
     TARGET_KEY,
 )
 
 NOW = datetime(2026, 11, 24, 4, tzinfo=UTC)
-OURS = {PRODUCT_KEY: PRODUCT, TARGET_KEY: "demo"}
+OURS = {PRODUCT_KEY: PRODUCT, INSTALLATION_KEY: "here", TARGET_KEY: "demo"}
+NOTHING: Mapping[str, str] = {}
 RULE = Keeping(last=2, min_age=timedelta(hours=24), unproven_for=timedelta(hours=12))
 
 
-@pytest.mark.parametrize(
-    ("tags", "delete", "why"),
-    [
-        pytest.param({}, False, "has no tag", id="foreign"),
-        pytest.param(
-            {EXPIRES_KEY: "2020-01-01T00:00:00Z"}, False, "has no tag", id="foreign with our key"
-        ),
-        pytest.param(
-            {PRODUCT_KEY: "other", EXPIRES_KEY: "2020-01-01T00:00:00Z"},
-            False,
-            "has no tag",
-            id="another product",
-        ),
-        pytest.param(OURS, False, "kept on purpose", id="ours for good"),
-        pytest.param({**OURS, EXPIRES_KEY: "2026-11-24T04:00:01Z"}, False, "expires", id="alive"),
-        pytest.param({**OURS, EXPIRES_KEY: "2026-11-24T04:00:00Z"}, True, "expired", id="now"),
-        pytest.param({**OURS, EXPIRES_KEY: "2020-01-01T00:00:00Z"}, True, "expired", id="long ago"),
-    ],
-)
-def test_only_what_is_ours_and_expired_goes(tags: dict[str, str], delete: bool, why: str) -> None:
-    decision = decide_expired(Found("instance", "i-1", tags), NOW)
-    assert decision.delete is delete
-    assert why in decision.why
+def snapshot(
+    name: str,
+    *,
+    age_h: float,
+    good: bool = True,
+    target: str = "demo",
+    more: Mapping[str, str] = NOTHING,
+) -> SnapshotFacts:
+    named = {TARGET_KEY: target, **more}
+    created = NOW - timedelta(hours=age_h)
+    return SnapshotFacts(Found("snapshot", name, {**OURS, **named}, created), created, good)
 
 
-def test_an_unreadable_expiry_is_kept_and_told() -> None:
-    decision = decide_expired(Found("instance", "i-1", {**OURS, EXPIRES_KEY: "soon"}), NOW)
-    assert not decision.delete
-    assert decision.doubtful
-    assert "'soon', which is no time; mend or delete it by hand" in str(decision)
+def retention(state: RunState = RunState.UNTOLD) -> Retention:
+    judge = Judge(NOW, "here", timedelta(minutes=30), lambda run: state)
+    return Retention(judge, referenced=frozenset(), keeping={"demo": RULE})
 
 
-@pytest.mark.parametrize(
-    ("tags", "members_known", "delete", "doubtful"),
-    [
-        pytest.param({PURPOSE_KEY: BUILD}, True, True, False, id="a build instance"),
-        pytest.param({PURPOSE_KEY: BUILD}, False, True, False, id="one, with pools unread"),
-        pytest.param({PURPOSE_KEY: "measure"}, True, False, True, id="a node of no pool"),
-        pytest.param({PURPOSE_KEY: "measure"}, False, False, False, id="a node of an unread pool"),
-        pytest.param({}, True, False, True, id="no purpose"),
-    ],
-)
-def test_only_an_instance_that_a_build_made_is_deleted_directly(
-    tags: dict[str, str], members_known: bool, delete: bool, doubtful: bool
-) -> None:
-    found = Found("instance", "i-1", {**OURS, EXPIRES_KEY: "2020-01-01T00:00:00Z", **tags})
-    decision = decide_instance(found, NOW, members_known=members_known)
-    assert (decision.delete, decision.doubtful) == (delete, doubtful)
+def decided(*snapshots: SnapshotFacts, by: Retention | None = None) -> dict[str, Decision]:
+    decisions = (by or retention()).decide(snapshots)
+    return {each.found.resource_id: each for each in decisions}
 
 
-def test_a_node_that_has_not_expired_is_no_doubt() -> None:
-    decision = decide_instance(Found("instance", "i-1", OURS), NOW, members_known=True)
-    assert (decision.delete, decision.doubtful) == (False, False)
-
-
-def snapshot(name: str, *, age_h: float, good: bool = True, target: str = "demo") -> SnapshotFacts:
-    tags = {PRODUCT_KEY: PRODUCT, TARGET_KEY: target}
-    found = Found("snapshot", name, tags)
-    return SnapshotFacts(found, NOW - timedelta(hours=age_h), is_good=good)
-
-
-def doomed(*snapshots: SnapshotFacts, referenced: set[str] | None = None) -> set[str]:
-    decisions = decide_snapshots(
-        snapshots,
-        referenced=referenced or set(),
-        keeping={"demo": RULE},
-        now=NOW,
-        clusters={"c-1"},
-    )
-    return {each.found.resource_id for each in decisions if each.delete}
+def doomed(*snapshots: SnapshotFacts, by: Retention | None = None) -> set[str]:
+    return {name for name, each in decided(*snapshots, by=by).items() if each.delete}
 
 
 def history(count: int) -> list[SnapshotFacts]:
@@ -113,20 +62,7 @@ def test_the_last_good_ones_stay_whatever_their_age() -> None:
 
 
 def test_one_that_a_pool_names_stays() -> None:
-    assert doomed(*history(4), referenced={"s-3"}) == {"s-2"}
-
-
-def test_one_of_a_cluster_that_was_not_read_stays_and_is_told() -> None:
-    tags = {**OURS, CLUSTER_KEY: "c-2"}
-    old = SnapshotFacts(Found("snapshot", "s-old", tags), NOW - timedelta(days=9), is_good=True)
-    judged = [
-        decide_snapshots(
-            [*history(2), old], referenced=set(), keeping={"demo": RULE}, now=NOW, clusters=read
-        )[-1]
-        for read in ({"c-1"}, {"c-1", "c-2"})
-    ]
-    assert [(each.delete, each.doubtful) for each in judged] == [(False, True), (True, False)]
-    assert "cluster c-2 was not looked at; delete it by hand" in str(judged[0])
+    assert doomed(*history(4), by=replace(retention(), referenced={"s-3"})) == {"s-2"}
 
 
 def test_a_young_one_stays_although_there_are_newer() -> None:
@@ -139,34 +75,40 @@ def test_bad_ones_do_not_push_good_ones_out() -> None:
     assert doomed(*history(2), *bad) == {each.found.resource_id for each in bad}
 
 
-def test_an_unrecorded_one_stays_while_its_build_may_run() -> None:
-    assert doomed(snapshot("s-new", age_h=1, good=False)) == set()
-    assert doomed(snapshot("s-old", age_h=13, good=False)) == {"s-old"}
+@pytest.mark.parametrize(
+    ("state", "age_h", "goes"),
+    [
+        pytest.param(RunState.ACTIVE, 99, False, id="its build runs, however long"),
+        pytest.param(RunState.ENDED, 0.4, False, id="its build has just ended"),
+        pytest.param(RunState.ENDED, 0.5, True, id="its build has ended"),
+        pytest.param(RunState.GONE, 0.5, True, id="its build was deleted"),
+        pytest.param(RunState.UNTOLD, 11, False, id="its build may run"),
+        pytest.param(RunState.UNTOLD, 12, True, id="its build cannot run any more"),
+    ],
+)
+def test_an_unrecorded_one_stays_while_its_build_may_run(
+    state: RunState, age_h: float, goes: bool
+) -> None:
+    young = snapshot("s-new", age_h=age_h, good=False)
+    assert doomed(young, by=retention(state)) == ({"s-new"} if goes else set())
 
 
 def test_a_history_that_knows_nothing_is_no_judge_beside_sealed_snapshots() -> None:
-    tags = {**OURS, SEALED_KEY: "sha256:0"}
-    sealed = [
-        SnapshotFacts(Found("snapshot", f"s-{n}", tags), NOW - timedelta(hours=50 + n), True)
-        for n in range(3)
-    ]
+    sealed = [snapshot(f"s-{n}", age_h=50 + n, more={SEALED_KEY: "sha256:0"}) for n in range(3)]
     old = snapshot("s-old", age_h=99, good=False)
-    decisions = decide_snapshots(
-        [*sealed, old],
-        referenced=set(),
-        keeping={"demo": RULE},
-        now=NOW,
-        clusters=(),
-        unrecorded={"demo"},
-    )
-    assert {each.found.resource_id for each in decisions if each.delete} == {"s-2"}
-    assert [each.found.resource_id for each in decisions if each.doubtful] == ["s-old"]
+    by = replace(retention(), unrecorded={"demo"})
+    found = decided(*sealed, old, by=by)
+    assert doomed(*sealed, old, by=by) == {"s-2"}
+    assert [name for name, each in found.items() if each.doubtful] == ["s-old"]
     assert doomed(*sealed, old) == {"s-2", "s-old"}  # a history that knows the target judges
 
 
-def test_a_target_that_left_the_file_keeps_all() -> None:
-    old = [snapshot(f"s-{n}", age_h=1000 + n, target="gone") for n in range(5)]
-    assert doomed(*old) == set()
+def test_of_a_target_that_left_the_file_even_the_last_go_after_a_month() -> None:
+    month = REMOVED_TARGET.min_age / timedelta(hours=1)
+    young, old = (snapshot(f"s-{age}", age_h=age, target="gone") for age in (month - 1, month))
+    assert doomed(young, old) == {old.found.resource_id}
+    assert "target 'gone' is in no file" in str(decided(young)["s-719.0"])
+    assert doomed(old, by=replace(retention(), referenced={"s-720.0"})) == set()
 
 
 def test_targets_do_not_count_for_each_other() -> None:
@@ -174,16 +116,17 @@ def test_targets_do_not_count_for_each_other() -> None:
     assert doomed(*other, *history(2)) == set()
 
 
+@pytest.mark.parametrize("good", [True, False])
+def test_one_of_another_installation_stays_and_pushes_none_of_ours_out(good: bool) -> None:
+    tags = {INSTALLATION_KEY: "there", EXPIRES_KEY: "2020-01-01T00:00:00Z"}
+    theirs = [snapshot(f"t-{n}", age_h=50 + n, good=good, more=tags) for n in range(3)]
+    found = decided(*theirs, *history(2), by=retention(RunState.GONE))
+    assert not any(each.delete for each in found.values())
+    # The expiry of a good one only says that retention may take it.
+    assert [each.is_foreign for each in found.values()] == [not good] * 3 + [False] * 2
+
+
 def test_a_foreign_snapshot_stays() -> None:
-    foreign = SnapshotFacts(
-        Found("snapshot", "s-foreign", {TARGET_KEY: "demo"}), NOW - timedelta(days=99), is_good=True
-    )
-    decisions = decide_snapshots(
-        [foreign], referenced=set(), keeping={"demo": RULE}, now=NOW, clusters=()
-    )
-    assert [each.delete for each in decisions] == [False]
-
-
-def test_a_decision_says_what_which_and_why() -> None:
-    decision = Decision(Found("disk", "d-1", OURS), delete=True, why="expired")
-    assert str(decision) == "delete disk d-1 (no run): expired"
+    created = NOW - timedelta(days=99)
+    foreign = SnapshotFacts(Found("snapshot", "s-1", {TARGET_KEY: "demo"}), created, is_good=True)
+    assert not decided(foreign)["s-1"].delete

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from ack_preload.domain.errors import InvalidInputError
@@ -24,6 +25,12 @@ def tags_from_api(body: Mapping[str, Any]) -> dict[str, str]:
     return {tag["TagKey"]: tag.get("TagValue") or "" for tag in listed}
 
 
+def moment_from_api(body: Mapping[str, Any]) -> datetime | None:
+    """Read ``CreationTime``, ISO 8601 in UTC; ``None`` when the answer has none."""
+    text = body.get("CreationTime")
+    return datetime.fromisoformat(text) if text else None
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """An ECS instance. ``status`` is ECS' own word, such as ``Running``."""
@@ -33,6 +40,7 @@ class Instance:
     private_ip: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     auto_release_time: str | None = None
+    created: datetime | None = None  # ECS tells whole minutes
 
     @classmethod
     def from_api(cls, body: Mapping[str, Any]) -> Instance:
@@ -44,6 +52,7 @@ class Instance:
             private_ip=addresses[0] if addresses else None,
             tags=tags_from_api(body),
             auto_release_time=body.get("AutoReleaseTime") or None,
+            created=moment_from_api(body),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,6 +70,7 @@ class Disk:
     size_gib: int
     instance_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    created: datetime | None = None
 
     @classmethod
     def from_api(cls, body: Mapping[str, Any]) -> Disk:
@@ -71,6 +81,22 @@ class Disk:
             size_gib=int(body["Size"]),
             instance_id=body.get("InstanceId") or None,
             tags=tags_from_api(body),
+            created=moment_from_api(body),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """An ECS key pair: what the account knows of it."""
+
+    name: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created: datetime | None = None
+
+    @classmethod
+    def from_api(cls, body: Mapping[str, Any]) -> KeyPair:
+        return cls(
+            name=body["KeyPairName"], tags=tags_from_api(body), created=moment_from_api(body)
         )
 
 

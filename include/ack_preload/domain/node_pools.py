@@ -202,6 +202,10 @@ class NodePoolView:
     tags: Mapping[str, str] = field(default_factory=dict)
     data_disks: tuple[Mapping[str, Any], ...] = ()
     runtime_version: str = ""
+    created: datetime | None = None
+    # As ACK describes them, for what has no field here.
+    scaling_group: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kubernetes_config: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_api(cls, body: Mapping[str, Any]) -> NodePoolView:
@@ -216,12 +220,21 @@ class NodePoolView:
             tags={tag["key"]: tag.get("value") or "" for tag in group.get("tags") or []},
             data_disks=tuple(dict(disk) for disk in group.get("data_disks") or []),
             runtime_version=kubernetes.get("runtime_version") or "",
+            created=_moment(info.get("created")),
+            scaling_group=group,
+            kubernetes_config=kubernetes,
         )
 
     @property
     def snapshot_id(self) -> str | None:
         """The snapshot of the last data disk: the one that becomes the runtime's."""
         return (self.data_disks[-1].get("snapshot_id") or None) if self.data_disks else None
+
+    @property
+    def is_for_runtime(self) -> bool:
+        """Whether ACK takes the last data disk as the runtime's own, with what is on it."""
+        last = self.data_disks[-1] if self.data_disks else {}
+        return not any(last.get(name) for name in ("auto_format", "file_system", "mount_target"))
 
     def disks_with(self, last: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the full list of data disks with the last one replaced, for a change."""
@@ -265,6 +278,14 @@ class Node:
             "private_ip": self.private_ip,
             "creation_time": self.created.isoformat() if self.created else None,
         }
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return when a pool was made; an unreadable time must not stop a rollout."""
+    try:
+        return _with_offset(text) if text else None
+    except ValueError:
+        return None
 
 
 def _with_offset(text: str) -> datetime:

@@ -5,7 +5,6 @@ https://www.alibabacloud.com/help/en/ack/ack-managed-and-ack-dedicated/developer
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 VERSION = "2015-12-15"
 NO_POOL = "ErrorNodePoolNotFound"
+CLUSTERS = 50  # a page of DescribeClustersV1, which does not say how many it allows
 
 
 class AckReading(CloudHook):
@@ -31,6 +31,23 @@ class AckReading(CloudHook):
         from alibabacloud_cs20151215.client import Client
 
         return Client(self.account.config(self.account.cs_endpoint))
+
+    def clusters(self) -> list[str]:
+        """Return the ids of all clusters of the region, whoever made them."""
+        from alibabacloud_cs20151215 import models as cs
+
+        request = cs.DescribeClustersV1Request(
+            region_id=self.account.region, page_number=1, page_size=min(self.page_size, CLUSTERS)
+        )
+        found: list[str] = []
+        while True:
+            body = plain(self._read("DescribeClustersV1", self._ask("clusters_v1", request)))
+            listed = [str(each["cluster_id"]) for each in body["clusters"]]
+            found += listed
+            # By the count and not by the length of a page: nothing says what the longest is.
+            if not listed or len(found) >= body["page_info"]["total_count"]:
+                return found
+            request.page_number += 1
 
     def cluster(self, cluster_id: str) -> dict[str, Any]:
         """Return DescribeClusterDetail's answer as it came."""
@@ -96,35 +113,6 @@ class AckReading(CloudHook):
             private_ip_address=private, temporary_duration_minutes=minutes
         )
 
-    async def task_state(self, task_id: str) -> tuple[str, str] | None:
-        """Return a task's state and its error, "" when it has none; for a trigger.
-
-        ``None`` when the cloud does not show the task: reads may lag behind the call that began it.
-        """
-        try:
-            answer = await look(lambda: self.client.describe_task_info_async(task_id))
-        except NotFoundError:
-            return None
-        body = plain(answer.body)
-        error = body.get("error") or {}
-        return str(body.get("state")), ": ".join(
-            str(error[key]) for key in ("code", "message") if error.get(key)
-        )
-
-    async def node_pool_state(self, cluster_id: str, node_pool_id: str) -> NodePoolView | None:
-        """Look once, for a trigger; ``None`` when the pool is gone."""
-        try:
-            answer = await look(
-                lambda: self.client.describe_cluster_node_pool_detail_async(
-                    cluster_id, node_pool_id
-                )
-            )
-        except NotFoundError as exc:
-            if exc.code == NO_POOL:
-                return None
-            raise
-        return NodePoolView.from_api(plain(answer.body))
-
     def nodes(self, cluster_id: str, node_pool_id: str) -> list[Node]:
         """Return the nodes of a pool, those that are still joining included."""
         found: list[Node] = []
@@ -133,19 +121,6 @@ class AckReading(CloudHook):
             listed = _nodes(
                 self._read("DescribeClusterNodes", self._ask("cluster_nodes", cluster_id, request))
             )
-            found += listed
-            if len(listed) < self.page_size:
-                return found
-
-    async def node_states(self, cluster_id: str, node_pool_id: str) -> list[Node]:
-        """As :meth:`nodes`, for a trigger."""
-        found: list[Node] = []
-        while True:
-            request = self._describe_nodes(node_pool_id, 1 + len(found) // self.page_size)
-            answer = await look(
-                functools.partial(self.client.describe_cluster_nodes_async, cluster_id, request)
-            )
-            listed = _nodes(answer.body)
             found += listed
             if len(listed) < self.page_size:
                 return found
@@ -163,9 +138,17 @@ class AckReading(CloudHook):
         return lambda: method(*arguments).body
 
     def _change(
-        self, action: str, method: str, path: str, *, body: Mapping[str, Any]
+        self,
+        action: str,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any],
+        first: Callable[[], None] = lambda: None,
     ) -> dict[str, Any] | None:
         """Send a change by the SDK's generic call, with exactly ``body``.
+
+        :param first: called before each sending; what it raises ends the call.
 
         The SDK's own models of these two calls write every list that is not set as ``[]``,
         which would ask the cloud to take all data disks, labels and taints off the pool.
@@ -185,7 +168,12 @@ class AckReading(CloudHook):
             body_type="json",
         )
         request = OpenApiRequest(headers={}, query={}, body=dict(body))
-        answer = self._send(action, lambda: self.client.call_api(params, request, RuntimeOptions()))
+
+        def change() -> Any:
+            first()
+            return self.client.call_api(params, request, RuntimeOptions())
+
+        answer = self._send(action, change)
         return None if answer is None else dict(answer["body"])
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ack_preload.domain.disks import tags_from_api
+from ack_preload.domain.disks import KeyPair
 from ack_preload.domain.errors import (
     CloudError,
     ForeignResourceError,
@@ -66,6 +66,12 @@ class EcsKeys(EcsStorage):
         self, tags: Mapping[str, str] | None = None, *, name: str | None = None
     ) -> dict[str, dict[str, str]]:
         """Return the key pairs that carry all ``tags``: name to tags."""
+        return {pair.name: dict(pair.tags) for pair in self.list_key_pairs(tags, name=name)}
+
+    def list_key_pairs(
+        self, tags: Mapping[str, str] | None = None, *, name: str | None = None
+    ) -> list[KeyPair]:
+        """Return the key pairs that carry all ``tags``."""
         from alibabacloud_ecs20140526 import models as ecs
 
         request = ecs.DescribeKeyPairsRequest(
@@ -75,11 +81,11 @@ class EcsKeys(EcsStorage):
             page_size=min(self.page_size, MAX_KEY_PAGE),
             tag=[ecs.DescribeKeyPairsRequestTag(key=k, value=v) for k, v in (tags or {}).items()],
         )
-        found: dict[str, dict[str, str]] = {}
+        found: list[KeyPair] = []
         while True:
             answer = self._read("DescribeKeyPairs", lambda: self.client.describe_key_pairs(request))
             listed: list[dict[str, Any]] = plain(answer.body)["KeyPairs"]["KeyPair"]
-            found |= {pair["KeyPairName"]: tags_from_api(pair) for pair in listed}
+            found += [KeyPair.from_api(pair) for pair in listed]
             if len(listed) < request.page_size:
                 return found
             request.page_number += 1

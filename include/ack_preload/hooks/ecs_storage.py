@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.disks import Disk, Snapshot
-from ack_preload.hooks.calls import look
 from ack_preload.hooks.cloud import CloudHook, plain
 
 if TYPE_CHECKING:
@@ -35,6 +34,10 @@ class EcsStorage(CloudHook):
     ) -> list[Disk]:
         """Return the disks that carry all ``tags`` and hang on ``instance_id``."""
         return list(self._disks(tags or {}, instance_id=instance_id))
+
+    def disks_from(self, snapshot_id: str) -> list[Disk]:
+        """Return the disks that were made from a snapshot and are still there, whose ever."""
+        return list(self._disks({}, snapshot_id=snapshot_id))
 
     def data_disks(self, instance_id: str) -> list[Disk]:
         """Return the data disks of an instance, each with the serial that the machine sees."""
@@ -103,13 +106,6 @@ class EcsStorage(CloudHook):
             request.next_token = body.get("NextToken") or None
             if not request.next_token:
                 return found
-
-    async def snapshot_state(self, snapshot_id: str) -> Snapshot | None:
-        """Look once, for a trigger; ``None`` when the cloud does not list the snapshot."""
-        request = self._describe_snapshots({}, [snapshot_id])
-        body = plain((await look(lambda: self.client.describe_snapshots_async(request))).body)
-        listed = body["Snapshots"]["Snapshot"]
-        return Snapshot.from_api(listed[0]) if listed else None
 
     def _describe_snapshots(
         self, tags: Mapping[str, str], snapshot_ids: list[str] | None

@@ -1,4 +1,4 @@
-"""Delete what carries our tag and is past its expiry, and snapshots that retention lets go."""
+"""Delete what this installation made and left, and snapshots that retention lets go."""
 
 from __future__ import annotations
 
@@ -8,35 +8,28 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.disks import Snapshot
-from ack_preload.domain.errors import CloudError, PreloadError, UnclearReplyError
-from ack_preload.domain.node_pools import NodePoolView
-from ack_preload.domain.retention import (
-    Decision,
-    Found,
-    Keeping,
-    SnapshotFacts,
-    decide_expired,
-    decide_instance,
-    decide_snapshots,
+from ack_preload.domain.errors import (
+    CloudError,
+    ForeignResourceError,
+    InvalidInputError,
+    PreloadError,
+    UnclearReplyError,
 )
-from ack_preload.domain.tags import (
-    PREVIOUS_KEY,
-    PRODUCT,
-    PRODUCT_KEY,
-    is_ours,
-    is_sealed,
-)
+from ack_preload.domain.leftovers import Decision, Found, Judge, RunState
+from ack_preload.domain.retention import Keeping, Retention, SnapshotFacts
+from ack_preload.domain.tags import is_sealed
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.history import open_store
 from ack_preload.operators.base import CloudOperator
+from ack_preload.operators.inventory import NO_SNAPSHOT, Inventory, Runs
 from ack_preload.store import Store
 from ack_preload.targets import Target, load_targets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-OURS = {PRODUCT_KEY: PRODUCT}
+Deletion = tuple[Decision, Callable[[str], object]]
 
 
 class SweepIncompleteError(PreloadError):
@@ -44,19 +37,21 @@ class SweepIncompleteError(PreloadError):
 
 
 class SweepLeftoversOperator(CloudOperator):
-    """Sweep the account once; return what was deleted, by kind.
+    """Sweep the account once; return what was deleted, by kind, and what others left.
 
     Deleting is only asked for, not waited for: the next sweep sees what is still there. One
     refusal does not keep the rest from going; all are reported at the end, and make it red.
 
     :param is_dry_run: say what would be deleted and delete nothing.
+    :param grace_min: minutes for which nothing goes for its run being over, from its creation on.
     """
 
-    template_fields: Sequence[str] = ("is_dry_run", "conn_id")
+    template_fields: Sequence[str] = ("is_dry_run", "grace_min", "conn_id")
 
-    def __init__(self, *, is_dry_run: bool | str, **kwargs: Any) -> None:
+    def __init__(self, *, is_dry_run: bool | str, grace_min: int | str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.is_dry_run = is_dry_run
+        self.grace_min = grace_min
 
     @cached_property
     def ecs(self) -> EcsHook:
@@ -67,129 +62,108 @@ class SweepLeftoversOperator(CloudOperator):
         return AckHook(self.conn_id, account=self.account)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        targets, now = load_targets().targets, datetime.now(UTC)
         dry = str(self.is_dry_run).lower() not in ("false", "0")
+        runs = Runs(context["ti"])
         problems: list[str] = []
+        judge = Judge(
+            now=datetime.now(UTC),
+            installation=self.installation,
+            grace=timedelta(minutes=int(self.grace_min)),
+            run_state=runs.state,
+        )
         swept: dict[str, list[str]] = {}
+        foreign: list[str] = []
         # All looks come before the first delete, which changes what the next look would see.
-        for decision, delete in list(self._all(targets, now, problems)):
+        for decision, delete in list(self._all(judge, problems)):
             if decision.doubtful:
                 problems.append(str(decision))
+            if decision.is_foreign:
+                foreign.append(str(decision))
             if not decision.delete:
                 self.log.debug("%s", decision)
-                continue
-            self.log.info("%s%s", "dry run: " if dry else "", decision)
-            if dry or self._deleted(decision, delete, problems):
+            elif dry or self._deleted(decision, delete, runs, problems):
+                self.log.info("%s%s", "dry run: " if dry else "", decision)
                 swept.setdefault(decision.found.kind, []).append(decision.found.resource_id)
+        for each in foreign:
+            self.log.warning("%s; only the installation that made it may", each)
         if problems:
             raise SweepIncompleteError("\n".join(problems))
-        return {"dry_run": dry, "swept": swept, "total": sum(map(len, swept.values()))}
+        total = sum(map(len, swept.values()))
+        return {"dry_run": dry, "swept": swept, "total": total, "foreign": foreign}
 
     def _deleted(
-        self, decision: Decision, delete: Callable[[str], object], problems: list[str]
+        self,
+        decision: Decision,
+        delete: Callable[[str], object],
+        runs: Runs,
+        problems: list[str],
     ) -> bool:
+        run = decision.found.run
+        if decision.rests_on_run and runs.look(run) is RunState.ACTIVE:
+            self.log.info("%s: kept, since its run was cleared meanwhile", decision)
+            return False
         try:
             delete(decision.found.resource_id)
-        except (CloudError, UnclearReplyError) as exc:
+        except (CloudError, UnclearReplyError, ForeignResourceError) as exc:
             problems.append(f"{decision}; refused: {exc}")
             return False
         return True
 
-    def _all(
-        self, targets: Sequence[Target], now: datetime, problems: list[str]
-    ) -> Iterator[tuple[Decision, Callable[[str], object]]]:
+    def _all(self, judge: Judge, problems: list[str]) -> Iterator[Deletion]:
         """Yield every resource with its decision and what deletes it.
 
         Node pools come first: their instances go with them.
         """
-        pools = self._pools(targets, problems)
-        for cluster_id, listed in pools.items():
-            for pool in listed:
-                found = Found("node pool", pool.node_pool_id, pool.tags)
-                yield decide_expired(found, now), _in_cluster(self.ack, cluster_id)
-        clusters = {target.cluster_id for target in targets}
-        members, members_known = self._members(pools, problems)
-        members_known &= len(pools) == len(clusters)
-        for instance in self.ecs.instances(OURS):
-            if instance.instance_id not in members:
-                found = Found("instance", instance.instance_id, instance.tags)
-                decision = decide_instance(found, now, members_known=members_known)
+        seen = Inventory(self.ecs, self.ack, problems)
+        targets = _targets(problems)
+        seen.read_pools({target.cluster_id for target in targets or ()})
+        for cluster_id, pool in seen.node_pools():
+            yield judge.temporary(pool), _in_cluster(self.ack, cluster_id)
+        members, members_known = seen.members()
+        for instance in seen.instances():
+            if instance.resource_id not in members:
+                decision = judge.instance(instance, members_known=members_known)
                 yield decision, self.ecs.delete_instance
-        for disk in self.ecs.disks(OURS):
-            if disk.status == "Available":
-                found = Found("disk", disk.disk_id, disk.tags)
-                yield decide_expired(found, now), self.ecs.delete_disk
-        for name, tags in self.ecs.key_pairs(OURS).items():
-            yield decide_expired(Found("key pair", name, tags), now), self.ecs.delete_key_pair
-        if len(pools) == len(clusters):
-            for decision in self._snapshots(targets, pools, now):
-                yield decision, self.ecs.delete_snapshot
-
-    def _pools(
-        self, targets: Sequence[Target], problems: list[str]
-    ) -> dict[str, list[NodePoolView]]:
-        """Return the node pools of every cluster; a cluster that cannot be read is a problem."""
-        found = {}
-        for cluster_id in sorted({target.cluster_id for target in targets}):
-            try:
-                found[cluster_id] = self.ack.node_pools(cluster_id)
-            except (CloudError, UnclearReplyError) as exc:
-                problems.append(
-                    f"node pools of cluster {cluster_id} cannot be read, so no snapshot was "
-                    f"swept: {exc}"
-                )
-        return found
-
-    def _members(
-        self, pools: dict[str, list[NodePoolView]], problems: list[str]
-    ) -> tuple[frozenset[str], bool]:
-        """Return the instances that are nodes, and whether those are all.
-
-        ACK removes them with their pool. A pool that cannot be read is a problem.
-        """
-        members: set[str] = set()
-        known = True
-        for cluster_id, listed in pools.items():
-            for pool in (each for each in listed if is_ours(each.tags)):
-                try:
-                    nodes = self.ack.nodes(cluster_id, pool.node_pool_id)
-                except (CloudError, UnclearReplyError) as exc:
-                    known = False
-                    problems.append(
-                        f"nodes of node pool {pool.node_pool_id} cannot be read, so only build "
-                        f"instances were swept: {exc}"
-                    )
-                else:
-                    members.update(node.instance_id for node in nodes)
-        return frozenset(members), known
+        for disk in seen.disks():
+            yield judge.temporary(disk), self.ecs.delete_disk
+        for key_pair in seen.key_pairs():
+            yield judge.temporary(key_pair), self.ecs.delete_key_pair
+        for decision in self._snapshots(seen, targets, judge):
+            yield decision, self.ecs.delete_snapshot
 
     def _snapshots(
-        self, targets: Sequence[Target], pools: dict[str, list[NodePoolView]], now: datetime
-    ) -> list[Decision]:
+        self, seen: Inventory, targets: Sequence[Target] | None, judge: Judge
+    ) -> Iterator[Decision]:
+        """Judge the snapshots; none when something that they may depend on is not known."""
+        snapshots = seen.snapshots()
+        seen.read_pools_named_by(snapshots or ())
+        if snapshots is None or targets is None or not seen.pools_known:
+            return
         store = open_store()
-        facts = [
-            SnapshotFacts(
-                found=Found("snapshot", snapshot.snapshot_id, snapshot.tags),
-                created=datetime.fromisoformat(snapshot.created),
-                is_good=_is_good(snapshot, store),
-            )
-            for snapshot in self.ecs.snapshots(OURS)
-        ]
-        keeping = {target.name: _keeping(target) for target in targets}
-        referenced = {
-            snapshot_id
-            for listed in pools.values()
-            for pool in listed
-            for snapshot_id in _named_by(pool)
-        }
-        return decide_snapshots(
-            facts,
-            referenced=referenced,
-            keeping=keeping,
-            now=now,
-            clusters=pools.keys(),
-            unrecorded=[name for name in keeping if not store.snapshots(name)],
+        facts = [_facts(snapshot, store) for snapshot in snapshots]
+        retention = Retention(
+            judge,
+            referenced=seen.referenced(),
+            keeping={target.name: _keeping(target) for target in targets},
+            unrecorded={
+                target for target in {each.target for each in facts} if not store.snapshots(target)
+            },
         )
+        for decision in retention.decide(facts):
+            yield self._unless_in_use(seen, decision) if decision.delete else decision
+
+    def _unless_in_use(self, seen: Inventory, decision: Decision) -> Decision:
+        """Keep a snapshot while a disk made from it is there: ECS would refuse to delete it."""
+        snapshot_id = decision.found.resource_id
+        disks = seen.attempt(
+            f"disks from snapshot {snapshot_id}",
+            lambda: self.ecs.disks_from(snapshot_id),
+            then="so it was kept",
+        )
+        if disks == []:
+            return decision
+        used = f"disk {disks[0].disk_id} is made from it" if disks else "its disks are not known"
+        return Decision(decision.found, delete=False, why=used)
 
 
 class DiscardSnapshotsOperator(CloudOperator):
@@ -219,17 +193,22 @@ def _is_good(snapshot: Snapshot, store: Store) -> bool:
     return is_sealed(snapshot.tags) or store.snapshot(snapshot.snapshot_id) is not None
 
 
+def _facts(snapshot: Snapshot, store: Store) -> SnapshotFacts:
+    created = datetime.fromisoformat(snapshot.created)
+    found = Found("snapshot", snapshot.snapshot_id, snapshot.tags, created)
+    return SnapshotFacts(found, created, is_good=_is_good(snapshot, store))
+
+
+def _targets(problems: list[str]) -> Sequence[Target] | None:
+    try:
+        return load_targets().targets
+    except InvalidInputError as exc:
+        problems.append(f"the file of targets cannot be read, {NO_SNAPSHOT}: {exc}")
+        return None
+
+
 def _in_cluster(ack: AckHook, cluster_id: str) -> Callable[[str], object]:
     return lambda node_pool_id: ack.delete_node_pool(cluster_id, node_pool_id)
-
-
-def _named_by(pool: NodePoolView) -> Iterator[str]:
-    """Yield every snapshot that a pool needs: of its disks, and of its way back."""
-    for disk in pool.data_disks:
-        if snapshot_id := disk.get("snapshot_id"):
-            yield str(snapshot_id)
-    if previous := pool.tags.get(PREVIOUS_KEY):
-        yield previous
 
 
 def _keeping(target: Target) -> Keeping:
