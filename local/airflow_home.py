@@ -8,6 +8,7 @@ from __future__ import annotations
 import configparser
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +81,19 @@ def _core(secrets: Secrets, url: str) -> dict[str, str]:
     }
 
 
-def write_airflow_config(layout: Layout, secrets: Secrets, ports: Ports) -> Path:
+def write_airflow_config(
+    layout: Layout, secrets: Secrets, ports: Ports, *, changes: Sequence[str] = ()
+) -> Path:
+    """Write the file.
+
+    :param changes: ``SECTION.OPTION=VALUE`` each, further options or others.
+    """
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_dict(airflow_config(layout, secrets, ports))
+    for change in changes:
+        name, _, value = change.partition("=")
+        section, _, option = name.partition(".")
+        parser.read_dict({section: {option: value}})
     text = io.StringIO()
     parser.write(text)
     path = layout.airflow / "airflow.cfg"

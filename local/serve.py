@@ -46,13 +46,22 @@ class LocalRun:
     """What ``python -m local.serve`` does, step by step."""
 
     def __init__(
-        self, supervisor: Supervisor, machines: str, samples: int, settings: Sequence[str] = ()
+        self,
+        supervisor: Supervisor,
+        machines: str,
+        samples: int,
+        settings: Sequence[str] = (),
+        *,
+        airflow: Sequence[str] = (),
+        restarts: bool = False,
     ) -> None:
         self.layout = layout = supervisor.layout
         self.supervisor = supervisor
         self.machines = machines
         self.samples = samples
         self.settings = settings
+        self.airflow = airflow
+        self.restarts = restarts
         self.secrets: Secrets = load_secrets(layout)
         self.ports = airflow_home.Ports(
             api=free_port(preferred_port(layout.home)), logs=free_port()
@@ -65,7 +74,9 @@ class LocalRun:
 
         :raises ComponentError: naming what failed to start.
         """
-        config = airflow_home.write_airflow_config(self.layout, self.secrets, self.ports)
+        config = airflow_home.write_airflow_config(
+            self.layout, self.secrets, self.ports, changes=self.airflow
+        )
         self.supervisor.note(step="starting the local cloud and Airflow's database")
         cloud = await self._start_cloud()
         facts, _ = await asyncio.gather(self._cloud_facts(cloud), self._start_airflow(config))
@@ -149,7 +160,8 @@ class LocalRun:
         stamp.write_text(wanted)
 
     async def _start_airflow_part(self, name: str, argv: list[str]) -> None:
-        await self.supervisor.start(Component(name, argv, self.environment, umask=0o077))
+        component = Component(name, argv, self.environment, umask=0o077, restarts=self.restarts)
+        await self.supervisor.start(component)
 
     async def _until(self, what: str, within_s: float, done: Callable[[], str]) -> None:
         """Poll until ``done`` has nothing left to say.
@@ -200,7 +212,14 @@ async def serve(supervisor: Supervisor, options: argparse.Namespace) -> None:
             loop.add_signal_handler(number, supervisor.stopping.set)
         if options.with_stdin:
             loop.add_reader(sys.stdin, _stop_at_end_of_input, supervisor)
-        run = LocalRun(supervisor, options.machines, options.samples, options.set)
+        run = LocalRun(
+            supervisor,
+            options.machines,
+            options.samples,
+            options.set,
+            airflow=options.airflow,
+            restarts=options.restart,
+        )
         started = asyncio.create_task(run.start())
         await _first(started, supervisor.until_stopped())
         if not supervisor.stopping.is_set():
@@ -232,6 +251,10 @@ def main() -> int:
     parser.add_argument("--machines", choices=["paper", "real"], required=True)
     parser.add_argument("--samples", type=int, default=3, help="nodes measured in each arm")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--airflow", action="append", default=[], metavar="SECTION.OPTION=VALUE")
+    parser.add_argument(
+        "--restart", action="store_true", help="start parts of Airflow again that end"
+    )
     parser.add_argument("--with-stdin", action="store_true", help="end when stdin is closed")
     options = parser.parse_args()
     layout = Layout.default()

@@ -130,11 +130,18 @@ class Stack:
 
 
 def start_stack(
-    layout: Layout, machines: str, *, samples: int, stay: bool, settings: Sequence[str] = ()
+    layout: Layout,
+    machines: str,
+    *,
+    samples: int,
+    stay: bool,
+    settings: Sequence[str] = (),
+    options: Sequence[str] = (),
 ) -> Stack:
     """Start the supervisor; without ``stay`` it ends when the calling program does.
 
     :param settings: ``NAME=VALUE`` each, of the local cloud.
+    :param options: further ones of ``python -m local.serve``.
     :raises StackError: when one is running already.
     """
     layout.make()
@@ -145,6 +152,7 @@ def start_stack(
     command = [sys.executable, "-m", "local.serve", "--machines", machines]
     command += ["--samples", str(samples)]
     command += [word for assignment in settings for word in ("--set", assignment)]
+    command += options
     log = (layout.logs / "supervisor.log").open("wb")
     with log:
         process = subprocess.Popen(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
+import signal
 from asyncio.subprocess import Process
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ from typing import Any, Self
 import psutil
 
 from local.layout import Layout, write_private
-from local.processes import find, marked, stop_all
+from local.processes import find, marked, send, stop_all
 
 CLOUD = "cloud"  # the component that other components use, stopped after them
 LAST_LINES = 15
@@ -35,6 +37,7 @@ class Component:
     environment: dict[str, str] = field(repr=False)
     reads_stdout: bool = False  # its stdout is read by its starter and not written to its log
     umask: int = 0o022
+    restarts: bool = False  # started again when it ends by itself, as systemd or compose would
 
 
 def last_lines(path: Path, count: int = LAST_LINES) -> str:
@@ -59,6 +62,7 @@ class Supervisor:
         self.stopping = asyncio.Event()  # set by a signal; ends the supervisor in order
         self.killed: list[str] = []  # components that did not end when asked to
         self._watches: dict[str, asyncio.Task[int]] = {}
+        self._kept: dict[str, Component] = {}  # those that are started again
         self._state: dict[str, Any] = {
             "pid": os.getpid(),
             "started": psutil.Process().create_time(),
@@ -93,7 +97,7 @@ class Supervisor:
 
     async def start(self, component: Component) -> Process:
         """Start a component in its own session, its output in ``logs/NAME.log``."""
-        with self.log_of(component.name).open("wb") as log:
+        with self.log_of(component.name).open("ab" if component.name in self._kept else "wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *component.argv,
                 env=component.environment,
@@ -109,6 +113,8 @@ class Supervisor:
         self._state["components"].append(
             {"name": component.name, "pid": process.pid, "started": started}
         )
+        if component.restarts:
+            self._kept[component.name] = component
         self.note()
         return process
 
@@ -135,14 +141,25 @@ class Supervisor:
     async def until_stopped(self) -> None:
         """Return when told to stop.
 
-        :raises ComponentError: when a component ends by itself first.
+        :raises ComponentError: when a component that is not to be started again ends first.
         """
         stop = asyncio.create_task(self.stopping.wait())
         try:
-            await asyncio.wait([stop, *self._watches.values()], return_when="FIRST_COMPLETED")
-            self.check()
+            while not self.stopping.is_set():
+                await asyncio.wait([stop, *self._watches.values()], return_when="FIRST_COMPLETED")
+                self.check()
+                await self._start_again()
         finally:
             stop.cancel()
+
+    async def _start_again(self) -> None:
+        """Start those again that may end; what a killed one left goes first, as with a cgroup."""
+        ended = [name for name in self._kept if self._watches[name].done()]
+        for name in () if self.stopping.is_set() else ended:
+            known = next(c for c in self._state["components"] if c["name"] == name)
+            await asyncio.to_thread(end_session, known["pid"], self.token)
+            self._state["components"].remove(known)
+            await self.start(self._kept[name])
 
     def check(self) -> None:
         """Raise when a component has ended; in between the steps of a start.
@@ -152,12 +169,20 @@ class Supervisor:
         if self.stopping.is_set():
             return
         for name, watch in self._watches.items():
-            if watch.done() and not watch.cancelled():
+            if watch.done() and not watch.cancelled() and name not in self._kept:
                 raise ComponentError(self._ended(name, watch.result()))
 
     def _ended(self, name: str, code: int) -> str:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return f"{name} {how}; the end of {self.log_of(name)}:\n{last_lines(self.log_of(name))}"
+
+
+def end_session(leader: int, token: str) -> None:
+    """Kill what is left of the session of a component that ended."""
+    for process in marked(token):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(process.pid) == leader:
+                send(process, signal.SIGKILL)
 
 
 def stop_recorded(state: dict[str, Any]) -> list[str]:

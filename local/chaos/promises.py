@@ -47,9 +47,9 @@ def _build(world: World, run: Run, scene: Scene) -> list[str]:
     lock = world.store.lock(record.lock_digest)
     if lock is None:
         return [f"image lock {record.lock_digest} of {record.snapshot_id} is not in the history"]
-    if record.lock_digest != world.lock_digest:
+    if world.lock_digest and record.lock_digest != world.lock_digest:
         return [f"{record.snapshot_id} holds lock {record.lock_digest}, not the newest"]
-    return on_paper(world.folder / "cloud/paper/snapshots" / record.snapshot_id, lock)
+    return on_paper(world.state / "paper/snapshots" / record.snapshot_id, lock)
 
 
 def on_paper(folder: Path, lock: ImageLock) -> list[str]:

@@ -14,9 +14,10 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ack_preload.store import Run
 from local.chaos.airflow_runs import Airflow, Outcome
@@ -32,6 +33,7 @@ RUN_WITHIN_S = 180.0
 GONE_WITHIN_S = 20.0
 CASES_OF_A_WORLD = 12  # then a new one, so that what is kept does not pile up
 RUNNER = "airflow in one process"
+DELETING: Mapping[str, Any] = {"dry_run": False}
 UNCOUNTED = frozenset({"disk_full"})  # a condition, which counts no strikes
 
 
@@ -83,7 +85,7 @@ class Worker:
         self._world, self._of, self._used = made, case.world, 1
         return made
 
-    def _run(self, dag_id: str, conf: dict[str, str], patience_s: float | None = None) -> Outcome:
+    def _run(self, dag_id: str, conf: Mapping[str, Any], patience_s: float | None = None) -> Outcome:
         run_id = f"chaos__{next(self._numbers)}"
         return self._airflow.run(
             dag_id, run_id, conf, within_s=RUN_WITHIN_S, patience_s=patience_s
@@ -93,7 +95,7 @@ class Worker:
         account = place.account
         before = account.scene()
         fault_ids = [account.arm(fault) for fault in case.faults]
-        conf = {} if case.dag == SWEEP else {"target": TARGET}
+        conf = DELETING if case.dag == SWEEP else {"target": TARGET}
         try:
             with Beside(account, case, fault_ids) as beside:
                 outcome = self._run(case.dag, conf, case.patience_s)
@@ -115,7 +117,7 @@ class Worker:
         result.problems += unexpected(case, outcome, result)
         result.left_before_sweep = leaked(before, after, place.kept())
         expire(account, [line for line in after.alive if line["id"] not in before.ids])
-        sweep = self._run(SWEEP, {})
+        sweep = self._run(SWEEP, DELETING)
         if sweep.state != "success":
             result.problems.append(f"the sweep is {sweep.state}: {sweep.errors}")
         swept = self._settled(place, before)

@@ -44,14 +44,15 @@ class World:
     """
 
     account: Account
-    folder: Path
+    state: Path  # of the local cloud
+    history: Path
     foreign: frozenset[str]
     first: Scene
     lock_digest: str = ""  # of the export without faults
 
     @property
     def store(self) -> Store:
-        return Store(f"sqlite:///{self.folder / 'history.db'}")
+        return Store(f"sqlite:///{self.history}")
 
     def connect(self, case_target: Mapping[str, Mapping[str, Any]], lag_s: float = 0.0) -> None:
         """Tell this process's Airflow of the cloud, by connections in the environment."""
@@ -63,7 +64,7 @@ class World:
             fields = {k: v for k, v in each.items() if k in ("conn_type", "login", "password", "port")}
             name = f"AIRFLOW_CONN_{each['connection_id'].upper()}"
             os.environ[name] = json.dumps(fields | {"extra": extra})
-        history = {"conn_type": "sqlite", "host": str(self.folder / "history.db")}
+        history = {"conn_type": "sqlite", "host": str(self.history)}
         os.environ["AIRFLOW_CONN_ACK_PRELOAD_STORE"] = json.dumps(history)
         os.environ[PATH_VARIABLE] = str(self._write_targets(case_target))
 
@@ -71,7 +72,7 @@ class World:
         fields = deepcopy(targets(dict(self.account.facts), 1))
         for section, values in changes.items():
             fields["targets"][0][section] |= values
-        path = self.folder / "targets.yaml"
+        path = self.history.with_name("targets.yaml")
         path.write_text(yaml.safe_dump(fields, sort_keys=False))
         return path
 
@@ -94,5 +95,10 @@ def world(folder: Path, machines: str, changes: Mapping[str, float]) -> Iterator
     settings = INSTANT.changed([f"{name}={value}" for name, value in changes.items()])
     with running(folder / "cloud", settings=settings, machines=machines) as handle:
         account = Account(handle.facts)
-        foreign = settle_down(account)
-        yield World(account, folder, foreign, account.scene())
+        yield settled(account, folder / "cloud", folder / "history.db")
+
+
+def settled(account: Account, state: Path, history: Path) -> World:
+    """Place the neighbours, and remember what there is before our first run."""
+    foreign = settle_down(account)
+    return World(account, state, history, foreign, account.scene())

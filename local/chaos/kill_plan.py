@@ -1,0 +1,107 @@
+"""What is killed, at which stage, and when exactly, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from local.chaos.cases import BUILD, EXPORT, MEASURE, ROLLOUT
+
+Victim = Literal["task process", "triggerer", "scheduler"]
+NIGHTLY = "nightly_preload"
+
+# Stage -> the call at which its process is held, so that the kill falls between the effect of the
+# call and the reply; "" for a stage without one, whose process is killed as it is seen.
+STAGES: dict[tuple[str, str], str] = {
+    (EXPORT, "export_image_list"): "DescribeClusterNodes",
+    (BUILD, "import_key_pair"): "ImportKeyPair",
+    (BUILD, "run_build_instance"): "RunInstances",
+    (BUILD, "prepare_disk"): "",
+    (BUILD, "install_runtime"): "",
+    (BUILD, "pull_images"): "",
+    (BUILD, "add_kubelet_package"): "",
+    (BUILD, "seal_disk"): "",
+    (BUILD, "stop_instance"): "StopInstance",
+    (BUILD, "create_snapshot"): "CreateSnapshot",
+    (BUILD, "record_snapshot"): "TagResources",
+    (BUILD, "discard_snapshot"): "",
+    (BUILD, "delete_instance"): "DeleteInstance",
+    (BUILD, "delete_key_pair"): "DeleteKeyPairs",
+    (ROLLOUT, "create_canary_pool"): "CreateClusterNodePool",
+    (ROLLOUT, "add_canary_node"): "ModifyClusterNodePool",
+    (ROLLOUT, "prove_images"): "",
+    (ROLLOUT, "promote_snapshot"): "CreateClusterNodePool",
+    (ROLLOUT, "await_new_nodes"): "DescribeClusterNodePoolDetail",
+    (ROLLOUT, "record_rollout"): "",
+    (ROLLOUT, "delete_canary_pool"): "DeleteClusterNodepool",
+    (MEASURE, "create_baseline_pool"): "",
+    (MEASURE, "create_preloaded_pool"): "",
+    (MEASURE, "measure_sample"): "ModifyClusterNodePool",
+    (MEASURE, "compare"): "",
+    (MEASURE, "delete_pools"): "DeleteClusterNodepool",
+}
+# Those that wait without a process, where it is the triggerer that can be lost.
+DEFERRED: tuple[tuple[str, str], ...] = (
+    (BUILD, "run_build_instance"),
+    (BUILD, "prepare_disk"),
+    (BUILD, "install_runtime"),
+    (BUILD, "pull_images"),
+    (BUILD, "add_kubelet_package"),
+    (BUILD, "seal_disk"),
+    (BUILD, "stop_instance"),
+    (BUILD, "create_snapshot"),
+    (BUILD, "delete_instance"),
+    (ROLLOUT, "create_canary_pool"),
+    (ROLLOUT, "add_canary_node"),
+    (ROLLOUT, "promote_snapshot"),
+    (ROLLOUT, "await_new_nodes"),
+    (ROLLOUT, "delete_canary_pool"),
+    (MEASURE, "create_baseline_pool"),
+    (MEASURE, "create_preloaded_pool"),
+    (MEASURE, "measure_sample"),
+    (MEASURE, "delete_pools"),
+)
+
+
+@dataclass(slots=True)
+class Kill:
+    """One planned kill, and what was seen of it."""
+
+    victim: Victim
+    dag: str
+    stage: str
+    hold: str = ""
+    fault_id: str = ""
+    held_since: float = 0.0
+    pid: int = 0  # of what was killed; 0: not yet
+    at_try: int = 0
+    saw: str = ""  # how it is known that the kill fell into the stage
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self.pid)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The kills of one nightly run."""
+
+    name: str
+    kills: tuple[Kill, ...] = field(default_factory=tuple)
+
+
+def task_and_triggerer(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)) -> Plan:
+    """Every task process once, at its first try, and the triggerer once in every wait."""
+    tasks = [Kill("task process", *stage, hold=hold) for stage, hold in STAGES.items()]
+    waits = [Kill("triggerer", *stage) for stage in DEFERRED]
+    return Plan("tasks and triggerer", tuple(k for k in (*tasks, *waits) if k.dag in dags))
+
+
+def scheduler(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)) -> Plan:
+    """The scheduler once at every stage, with all that runs under it, as its cgroup would."""
+    # The pool is there from the night before: it is changed now.
+    holds = STAGES | {(ROLLOUT, "promote_snapshot"): "ModifyClusterNodePool"}
+    return Plan(
+        "scheduler",
+        tuple(Kill("scheduler", *s, hold=hold) for s, hold in holds.items() if s[0] in dags),
+    )
