@@ -44,7 +44,7 @@ IMAGE_TYPE = "{{ ti.xcom_pull('read_inputs')['target']['measure']['baseline_imag
     schedule=None,
     catchup=False,
     is_paused_upon_creation=False,  # it runs when asked; paused, it would only queue
-    max_active_runs=1,  # samples of two runs would compete for the same registry
+    max_active_runs=1,  # whatever the targets: two nodes at a time would share one registry
     doc_md=__doc__,
     tags=[TAG, "measure"],
     default_args=DEFAULT_ARGS,
@@ -97,6 +97,7 @@ def measure_ready_latency() -> None:
     delete_pools = DeleteNodePoolOperator(
         task_id="delete_pools",
         cluster_id="{{ ti.xcom_pull('read_inputs')['target']['cluster_id'] }}",
+        makers=["create_baseline_pool", "create_preloaded_pool"],
         **TEARDOWN,
     ).as_teardown(setups=[inputs, baseline_pool, preloaded_pool], on_failure_fail_dagrun=True)
 

@@ -7,9 +7,12 @@ pool that exists keeps its nodes; those to come get the new disk.
 
 - **Run again**: trigger it, or clear the failed task with what follows: the proof is made again,
   on a new canary. A pool that is as wanted is left as it is.
-- **Left behind if it fails**: the target's pool on its previous snapshot, or no pool when this
-  run made it (the way back; also when the run is marked failed). A pool whose rollout the run
-  recorded before stays. The canary is deleted, good or bad.
+- **At the same time**: runs of different targets do not meet. Of two of one pool the second waits,
+  with its proof made, until the first has ended.
+- **Left behind if it fails**: the target's pool on its previous disk, or no pool when this run
+  made it (the way back; also when the run is marked failed). A pool that another run has had
+  since stays as it is, and so does one whose rollout the run recorded before, or whose previous
+  snapshot is gone: then the way back is red and says so. The canary is deleted, good or bad.
 - **Owner**: node-platform
 """
 
@@ -26,8 +29,9 @@ from ack_preload.operators.conventions import (
     target_param,
 )
 from ack_preload.operators.inputs import ReadInputsOperator
-from ack_preload.operators.node_pool import ApplyNodePoolOperator, ScaleNodePoolOperator
+from ack_preload.operators.node_pool import ApplyNodePoolOperator
 from ack_preload.operators.node_pool_end import DeleteNodePoolOperator, RestoreNodePoolOperator
+from ack_preload.operators.node_pool_size import ScaleNodePoolOperator
 from ack_preload.operators.prove_images import ProveImagesOperator
 from ack_preload.operators.rollout import AwaitNewNodesOperator, RecordRolloutOperator
 from ack_preload.operators.watch import WatchRunOperator
@@ -41,7 +45,7 @@ CANARY = "ack-preload-canary-{{ ti.xcom_pull('read_inputs', key='run') }}"
     schedule=None,
     catchup=False,
     is_paused_upon_creation=False,  # it runs when asked; paused, it would only queue
-    max_active_runs=1,  # two rollouts of one pool would undo each other
+    max_active_runs=8,  # of different pools: two of one pool take turns, at promote_snapshot
     doc_md=__doc__,
     tags=[TAG, "rollout"],
     default_args=DEFAULT_ARGS,
@@ -98,12 +102,13 @@ def roll_out_node_pool() -> None:
     # A run that was good has its rollout recorded, and nothing to undo. All that the record rests
     # on is a setup: clearing a later task makes it anew, never a pool with another's proof.
     way_back = RestoreNodePoolOperator(
-        task_id="go_way_back", cluster_id=CLUSTER, **TEARDOWN
+        task_id="go_way_back", cluster_id=CLUSTER, makers=["promote_snapshot"], **TEARDOWN
     ).as_teardown(setups=[inputs, canary, node, proof, pool], on_failure_fail_dagrun=True)
     delete_canary = DeleteNodePoolOperator(
         task_id="delete_canary_pool",
         cluster_id=CLUSTER,
         pool_name=CANARY,
+        makers=["create_canary_pool"],
         **TEARDOWN,
     ).as_teardown(setups=[inputs, canary, node], on_failure_fail_dagrun=True)
 

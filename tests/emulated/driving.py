@@ -52,7 +52,7 @@ def context(xcoms: XComs | None = None, **overrides: Any) -> Any:
         "try_number": 1,
     }
     run = SimpleNamespace(start_date=STARTED, logical_date=STARTED, run_after=STARTED)
-    ti |= overrides
+    ti |= {"get_dr_count": lambda dag_id, run_ids, states: 0, **overrides}
     return {"ti": SimpleNamespace(**xcoms.of(str(ti["task_id"])), **ti), "dag_run": run}
 
 

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ack_preload.hooks.ack import AckHook
-from ack_preload.operators.node_pool import (
-    ApplyNodePoolOperator,
-    ScaleNodePoolOperator,
-)
+from ack_preload.operators.node_pool import ApplyNodePoolOperator
 from ack_preload.operators.node_pool_end import DeleteNodePoolOperator, RestoreNodePoolOperator
+from ack_preload.operators.node_pool_size import ScaleNodePoolOperator
 from ack_preload.operators.rollout import RecordRolloutOperator
 from emulator.app import Handle
 from tests.emulated.driving import context, perform, target

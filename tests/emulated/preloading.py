@@ -11,12 +11,14 @@ from airflow.providers.ssh.hooks.ssh import SSHHook
 from airflow.sdk import BaseHook
 
 from ack_preload.hooks.account import Account
-from ack_preload.hooks.node_ssh import Host, NodeSshHook
+from ack_preload.hooks.host import Host
+from ack_preload.hooks.node_ssh import NodeSshHook
 from ack_preload.operators import preload_disk as disk
 from ack_preload.operators.build_instance import RunBuildInstanceOperator, StopInstanceOperator
 from ack_preload.operators.image_list import ExportImageListOperator
 from ack_preload.operators.key_pair import ImportKeyPairOperator
-from ack_preload.operators.node_pool import ApplyNodePoolOperator, ScaleNodePoolOperator
+from ack_preload.operators.node_pool import ApplyNodePoolOperator
+from ack_preload.operators.node_pool_size import ScaleNodePoolOperator
 from ack_preload.operators.prove_images import ProveImagesOperator
 from ack_preload.operators.snapshot import CreateSnapshotOperator
 from emulator.app import Handle
@@ -30,10 +32,7 @@ def ssh_connection(facts: dict[str, Any], **changes: Any) -> str:
             "conn_type": "ssh",
             "login": facts["ssh_user"],
             "port": facts["ssh_port"],
-            "extra": {
-                "private_key": Path(facts["ssh_private_key_file"]).read_text(),
-                "no_host_key_check": "true",
-            },
+            "extra": {"private_key": Path(facts["ssh_private_key_file"]).read_text()},
             **changes,
         }
     )
@@ -75,7 +74,10 @@ class Build:
         self.instance = self._perform(
             RunBuildInstanceOperator(task_id="run", target=target(cloud), key_pair_name=key_pair)
         )
-        self.machine = {"address": self.instance["private_ip"]}
+        self.machine = {
+            "address": self.instance["private_ip"],
+            "instance_id": self.instance["instance_id"],
+        }
 
     def _perform(self, operator: Any) -> Any:
         return perform(operator, context(run_id=self.run, task_id=operator.task_id))
@@ -87,11 +89,11 @@ class Build:
 
     def shell(self, command: str) -> str:
         """Run a command on the build instance, as somebody who tampers with it."""
-        host = Host(self.machine["address"], "build_preloaded_disk", self.run)
-        pinned = Host(**{**host.as_dict(), "host_key": self.machine["host_key"]})
+        key = self.paper.ssh.host_key
+        host = Host(self.machine["address"], "build_preloaded_disk", self.run, key)
         account = Account.get()
         connection = BaseHook.get_connection(account.ssh_conn_id)
-        with NodeSshHook(pinned)._ssh_hook(account, connection).get_conn() as client:
+        with NodeSshHook(host, account).connected(connection) as client:
             _, output, _ = client.exec_command(command)
             said: str = output.read().decode()
         return said
@@ -184,7 +186,9 @@ class Build:
 
 def on_node(address: str, script: str) -> str:
     """Run a script on a live node over SSH, by the Airflow connection; return its stdout."""
-    hook = SSHHook("ack_preload_ssh", remote_host=address, cmd_timeout=60)
+    hook = SSHHook(
+        "ack_preload_ssh", remote_host=address, cmd_timeout=60, no_host_key_check=True
+    )
     with hook.get_conn() as client:
         _, output, errors = client.exec_command(script)
         said: str = output.read().decode()

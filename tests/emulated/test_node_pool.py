@@ -56,7 +56,7 @@ def test_a_name_that_was_taken_meanwhile_by_us_is_taken_over(cloud: Handle) -> N
     made = perform(apply(cloud))
     operator, spec = apply(cloud), PoolSpec.from_mapping(target(cloud))
     with pytest.raises(TaskDeferred) as deferred:  # as if the first look had come too early
-        operator._create(spec, operator.ownership(context(), target(cloud), keep=True))
+        operator._create(context(), spec, operator.ownership(context(), target(cloud), keep=True))
     assert deferred.value.trigger.subject["node_pool_id"] == made["node_pool_id"]
 
 

@@ -10,9 +10,7 @@ from ack_preload.domain.errors import (
 )
 from ack_preload.domain.tags import APPLIED_KEY, PREVIOUS_KEY
 from ack_preload.hooks.ack import AckHook
-from ack_preload.operators.node_pool import (
-    MAX_RESTARTS,
-)
+from ack_preload.operators.pool_changes import MAX_RESTARTS
 from emulator.app import Handle
 from tests.emulated.driving import context, deferred_by, perform, target
 from tests.emulated.node_pools import (
@@ -92,7 +90,8 @@ def test_the_way_back_of_a_changed_pool_is_its_earlier_snapshot(
     assert perform(restore(cloud), LATER) == []
     found = pool(cloud, made["node_pool_id"])
     assert found.snapshot_id == snapshots[0]
-    assert not {APPLIED_KEY, PREVIOUS_KEY} & found.tags.keys()
+    assert PREVIOUS_KEY not in found.tags
+    assert found.tags[APPLIED_KEY] == "build_preloaded_disk/manual__2"  # no more EARLIER's
     assert perform(restore(cloud), LATER) == []
 
 
@@ -142,7 +141,7 @@ def test_the_way_back_spares_a_pool_that_another_run_changed_since(
 
 def test_the_way_back_leaves_the_canary_to_its_own_teardown(cloud: Handle) -> None:
     canary = perform(apply(cloud, pool_name="canary", purpose="canary"))
-    record(perform(apply(cloud)), "s-1", context())
+    record(perform(apply(cloud)), "", context())
     assert perform(restore(cloud)) == []
     assert perform(delete(cloud, pool_name="canary")) == [canary["node_pool_id"]]
 

@@ -2,132 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from ack_preload.domain.errors import CloudError, CloudUnavailableError
 from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT_KEY, PURPOSE_KEY, sealed_tags
 from ack_preload.hooks.ecs import EcsHook
-from ack_preload.hooks.history import open_store
-from ack_preload.operators.build_instance import RunBuildInstanceOperator
-from ack_preload.operators.key_pair import ImportKeyPairOperator
 from ack_preload.operators.node_pool_size import ScaleNodePoolOperator
-from ack_preload.operators.snapshot import CreateSnapshotOperator
-from ack_preload.operators.sweep import (
-    DiscardSnapshotsOperator,
-    SweepIncompleteError,
-    SweepLeftoversOperator,
-)
-from ack_preload.store import SnapshotRecord
-from ack_preload.targets.load import PATH_VARIABLE
+from ack_preload.operators.sweep import DiscardSnapshotsOperator, SweepIncompleteError
 from emulator.app import Handle
-from tests.emulated.driving import context, perform, target
+from tests.emulated.bad_line import BadLine, Fault
+from tests.emulated.driving import context, perform
 from tests.emulated.measuring import make_pool, measured
+from tests.emulated.sweeping import (
+    expire,
+    make_instance,
+    make_key_pair,
+    make_snapshot,
+    record,
+    standing,
+    sweep,
+    write_targets,
+)
 
-LONG_AGO = "2020-01-01T00:00:00Z"
-
-
-@pytest.fixture(autouse=True)
-def world(cloud: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the sweep a file of targets and a history."""
-    store = {"conn_type": "sqlite", "host": str(tmp_path / "history.db")}
-    monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_STORE", json.dumps(store))
-    write_targets(tmp_path, cloud)
-    monkeypatch.setenv(PATH_VARIABLE, str(tmp_path / "targets.yaml"))
-
-
-def write_targets(folder: Path, cloud: Handle, **changes: Any) -> None:
-    measure = {"workload_image": cloud.facts["workload_image"]}
-    limits = {"keep_snapshots": 1, "min_snapshot_age_h": 0, "expire_after_h": 1}
-    fields = {**target(cloud), "measure": measure, "limits": limits, **changes}
-    (folder / "targets.yaml").write_text(yaml.safe_dump({"targets": [fields]}))
-
-
-def sweeper(*, dry: bool = False, grace_min: int = 30) -> SweepLeftoversOperator:
-    return SweepLeftoversOperator(task_id="sweep", is_dry_run=str(dry), grace_min=grace_min)
-
-
-def airflow(state: str | None = "success") -> Any:
-    """Return the context of a sweep in an Airflow where every run has this state, or is gone."""
-
-    def count(dag_id: str, run_ids: list[str], states: list[str] | None = None) -> int:
-        assert (dag_id, len(run_ids)) in (("build_preloaded_disk", 1), ("measure_ready_latency", 1))
-        return int(state is not None and state in (states or [state]))
-
-    return context(get_dr_count=count)
-
-
-def sweep(*, dry: bool = False) -> dict[str, Any]:
-    found: dict[str, Any] = sweeper(dry=dry).execute(airflow())
-    return found
-
-
-def make_instance(cloud: Handle, run_id: str = "manual__1") -> dict[str, Any]:
-    made: dict[str, Any] = perform(
-        RunBuildInstanceOperator(task_id="run", target=target(cloud), key_pair_name="demo-nodes"),
-        context(run_id=run_id),
-    )
-    return made
-
-
-def make_snapshot(cloud: Handle, disk_id: str, run_id: str) -> str:
-    operator = CreateSnapshotOperator(
-        task_id="snapshot",
-        disk_id=disk_id,
-        snapshot_name="ack-preload-demo",
-        lineage={},
-        target=target(cloud),
-    )
-    return str(perform(operator, context(run_id=run_id)))
-
-
-def record(snapshot_id: str) -> None:
-    open_store().put_snapshot(
-        SnapshotRecord(
-            snapshot_id=snapshot_id,
-            dag_id="build_preloaded_disk",
-            run_id=snapshot_id,
-            target="demo",
-            lock_digest="sha256:0",
-            created_at=datetime.now(UTC),
-        )
-    )
-
-
-def expire(cloud: Handle) -> None:
-    """Let everything that expires have expired long ago."""
-    state = cloud.cloud
-    for kind in (state.instances, state.disks, state.key_pairs):
-        for each in kind.values():
-            if EXPIRES_KEY in each.tags:
-                each.tags[EXPIRES_KEY] = LONG_AGO
-    for pool in state.node_pools.values():
-        for tag in pool.scaling_group.get("tags") or []:
-            if tag["key"] == EXPIRES_KEY:
-                tag["value"] = LONG_AGO
-
-
-def standing(cloud: Handle) -> tuple[set[str], set[str], set[str]]:
-    """Return instances, key pairs and node pools that nobody has told to go."""
-    state = cloud.cloud
-    return (
-        {each.instance_id for each in state.instances.values() if not each.is_being_released},
-        set(state.key_pairs),
-        {each.node_pool_id for each in state.node_pools.values() if each.state != "deleting"},
-    )
+pytestmark = pytest.mark.usefixtures("sweep_world")
 
 
 def test_what_expired_goes_and_what_is_not_ours_stays(cloud: Handle) -> None:
     seeded = standing(cloud)
     made = make_instance(cloud)
-    perform(ImportKeyPairOperator(task_id="k", key_pair_name="ours", target=target(cloud)))
+    make_key_pair(cloud)
     pool_id = make_pool(cloud)
-    assert sweep()["total"] == 0  # nothing has expired yet
+    assert sweep("running")["total"] == 0  # nothing has expired yet
     expire(cloud)
     assert sweep()["swept"] == {
         "node pool": [pool_id],
@@ -198,19 +105,14 @@ def test_a_cluster_that_cannot_be_read_keeps_every_snapshot(cloud: Handle, tmp_p
     assert made in cloud.cloud.snapshots
 
 
-def test_one_refusal_does_not_keep_the_rest(cloud: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = make_instance(cloud), "ours"
-    perform(ImportKeyPairOperator(task_id="k", key_pair_name=second, target=target(cloud)))
+def test_one_refusal_does_not_keep_the_rest(cloud: Handle, line: BadLine) -> None:
+    first, second = make_instance(cloud)["instance_id"], make_key_pair(cloud)
     expire(cloud)
-    operator = sweeper()
-
-    def refuse(instance_id: str) -> None:
-        raise CloudError("OperationDenied", "locked", request_id="R-1")
-
-    monkeypatch.setattr(operator.ecs, "delete_instance", refuse)
-    with pytest.raises(SweepIncompleteError, match=f"{first['instance_id']}.*refused.*R-1"):
-        operator.execute(airflow())
+    line.faults["DeleteInstance"] = [Fault.REFUSED]
+    with pytest.raises(SweepIncompleteError, match=f"{first}.*refused.*Forbidden.RAM.*LINE-1"):
+        sweep()
     assert second not in cloud.cloud.key_pairs
+    assert first in standing(cloud)[0]
 
 
 def test_a_build_discards_the_snapshot_that_it_did_not_record(cloud: Handle) -> None:
@@ -237,21 +139,14 @@ def test_the_nodes_of_a_pool_are_left_to_ack(cloud: Handle) -> None:
     assert sweep()["swept"] == {"node pool": [pool_id]}
 
 
-def test_nodes_that_cannot_be_read_do_not_end_the_sweep(
-    cloud: Handle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nodes_that_cannot_be_read_do_not_end_the_sweep(cloud: Handle, line: BadLine) -> None:
     pool_id = make_pool(cloud)
     made, node = make_instance(cloud), make_instance(cloud, run_id="run-2")
     cloud.cloud.instances[node["instance_id"]].tags[PURPOSE_KEY] = "measure"
     expire(cloud)
-    operator = sweeper()
-
-    def refuse(cluster_id: str, node_pool_id: str) -> None:
-        raise CloudUnavailableError("ServiceUnavailable", "later", request_id="R-1")
-
-    monkeypatch.setattr(operator.ack, "nodes", refuse)
+    line.faults["DescribeClusterNodes"] = [Fault.REFUSED]
     with pytest.raises(SweepIncompleteError, match=f"nodes of node pool {pool_id} cannot be read"):
-        operator.execute(airflow())
+        sweep()
     instances, _, pools = standing(cloud)
     assert pool_id not in pools
     assert made["instance_id"] not in instances

@@ -71,14 +71,19 @@ WAITS: dict[str, Wait] = {
     "instance_running": _wait("Running", "Stopping", every_s=5, within_m=15),
     "instance_stopped": _wait("Stopped", ABSENT, every_s=5, within_m=15),
     "instance_gone": _wait(ABSENT, every_s=10, within_m=20),
+    # Cloud Assistant's agent, which starts late in the boot: `true` when it reports.
+    "assistant_ready": _wait("true", every_s=5, within_m=10),
     # A full first snapshot of 100 GiB takes long; an incremental one does not.
     "snapshot_accomplished": _wait("accomplished", "failed", every_s=15, within_m=120),
     "snapshot_gone": _wait(ABSENT, every_s=10, within_m=20),
     # ACK: `fail` is documented, `failed` is what Terraform also guards against.
     "ack_task_succeeded": _wait("success", "fail failed canceled", every_s=5, within_m=90),
     "node_pool_active": _wait("active", "failed", every_s=5, within_m=90),
-    # Before the next change: ACK refuses one while another is going on, gone is settled too.
-    "node_pool_settled": _wait(f"active {ABSENT}", every_s=5, within_m=90),
+    # Before the next change: ACK refuses one while another is going on. Gone is settled too, and
+    # so is failed: what is asked of it then is refused, or mends it.
+    "node_pool_settled": _wait(f"active failed {ABSENT}", every_s=5, within_m=90),
+    # `listed` is this project's word. How long is the connection's `visible_within_s`.
+    "node_pool_listed": _wait("listed", every_s=5, within_m=1),
     "node_pool_gone": _wait(ABSENT, every_s=10, within_m=60),
     # `ready`, `joining` and `failed` are this project's words: see triggers/probes.py.
     "nodes_ready": _wait("ready", "failed", every_s=5, within_m=45),

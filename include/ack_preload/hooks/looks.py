@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ack_preload.domain.disks import Instance, Snapshot
 from ack_preload.domain.errors import NotFoundError, ThrottledError, UnclearReplyError
@@ -36,6 +36,8 @@ class Looks:
     waited for a turn of :attr:`pace`, and then chosen what to ask for. Only further pages wait
     for turns of their own. To be made in the event loop that it is used in.
     """
+
+    page_size: ClassVar[int] = AT_ONCE
 
     def __init__(self, account: Account) -> None:
         self.pace = pace_of(account)
@@ -68,6 +70,28 @@ class Looks:
             found = [Snapshot.from_api(each) for each in body["Snapshots"]["Snapshot"]]
         return {snapshot.snapshot_id: snapshot for snapshot in found}
 
+    async def agents(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return whether Cloud Assistant hears of up to 100 instances, ``true`` or ``false``.
+
+        Nothing of one that the cloud does not list.
+        """
+        from alibabacloud_ecs20140526 import models as ecs
+
+        request = ecs.DescribeCloudAssistantStatusRequest(
+            region_id=self._region, instance_id=list(ids)
+        )
+        try:
+            body = await self._ask(
+                partial(self._ecs.client.describe_cloud_assistant_status_async, request)
+            )
+        except NotFoundError:
+            if len(ids) > 1:
+                raise  # it is about one of them
+            return {}
+        with _readable("DescribeCloudAssistantStatus"):
+            found = body["InstanceCloudAssistantStatusSet"]["InstanceCloudAssistantStatus"]
+            return {each["InstanceId"]: each["CloudAssistantStatus"].lower() for each in found}
+
     async def tasks(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
         """Return state and error, "" for none, of one task of ACK, by its id.
 
@@ -85,14 +109,24 @@ class Looks:
 
     async def node_pools(self, cluster_id: str, ids: Sequence[str]) -> dict[str, NodePoolView]:
         """Return those node pools of a cluster that it lists, by id."""
+        found = await self._listed_pools(cluster_id)
+        return {pool.node_pool_id: pool for pool in found if pool.node_pool_id in ids}
+
+    async def node_pools_named(
+        self, cluster_id: str, names: Sequence[str]
+    ) -> dict[str, NodePoolView]:
+        """Return those node pools of a cluster that it lists, by name."""
+        found = await self._listed_pools(cluster_id)
+        return {pool.name: pool for pool in found if pool.name in names}
+
+    async def _listed_pools(self, cluster_id: str) -> list[NodePoolView]:
         from alibabacloud_cs20151215 import models as cs
 
         request = cs.DescribeClusterNodePoolsRequest()
         ask = self._ack.client.describe_cluster_node_pools_async
         body = await self._ask(partial(ask, cluster_id, request))
         with _readable("DescribeClusterNodePools"):
-            found = [NodePoolView.from_api(pool) for pool in body["nodepools"]]
-        return {pool.node_pool_id: pool for pool in found if pool.node_pool_id in ids}
+            return [NodePoolView.from_api(pool) for pool in body["nodepools"]]
 
     async def nodes(self, cluster_id: str, pool_ids: Sequence[str]) -> dict[str, list[Node]]:
         """Return the nodes of some pools, those that still join included: none of a pool is ``[]``.
@@ -112,7 +146,7 @@ class Looks:
                     pool_id = only or each.get("nodepool_id")
                     if pool_id in found:
                         found[pool_id].append(Node.from_api(each))
-            if len(listed) < AT_ONCE:
+            if len(listed) < self.page_size:
                 break
         if only is None:
             self._pages[cluster_id] = page
@@ -131,7 +165,7 @@ class Looks:
         from alibabacloud_cs20151215 import models as cs
 
         request = cs.DescribeClusterNodesRequest(
-            nodepool_id=pool_id, page_number=str(page), page_size=str(AT_ONCE)
+            nodepool_id=pool_id, page_number=str(page), page_size=str(self.page_size)
         )
         ask = self._ack.client.describe_cluster_nodes_async
         try:

@@ -14,7 +14,7 @@ from ack_preload.domain.workload import workload_pod
 from ack_preload.hooks.history import open_store, run_of
 from ack_preload.hooks.kube import KubeHook
 from ack_preload.operators.base import CloudOperator, as_mapping
-from ack_preload.operators.node_pool import AckOperator
+from ack_preload.operators.pool_changes import AckOperator
 from ack_preload.operators.sample import Sample
 from ack_preload.triggers.kube import UNREACHABLE
 
@@ -72,6 +72,9 @@ class MeasureSampleOperator(AckOperator):
     recorded and removed, and the next sample runs. What keeps us from knowing is an error: a
     Kubernetes API that gives no answer, or a Pod that cannot start.
 
+    A sample is taken once. A later try that finds it recorded only empties the pool; one that was
+    cleared takes it anew.
+
     :param target: as ``ReadInputsOperator`` returns it.
     :param sample: ``{"arm", "number", "node_pool_id"}``; the pool is used by no one else.
     """
@@ -98,6 +101,10 @@ class MeasureSampleOperator(AckOperator):
         pool = self.hook.node_pool(self.cluster_id, self.pool_id)
         if pool is None:
             raise ResourceFailedError(f"node pool {self.pool_id} is gone; run the DAG again")
+        if taken := self._taken(context):
+            self.log.info("%s sample %s was taken by an earlier try", self.arm, self.number)
+            self._keep(context, taken)
+            self._settle()
         if pool.desired_size or pool.total_nodes:
             self.log.info("Node pool %s holds nodes of an earlier try", self.pool_id)
             self._empty_pool("node_pool_is_empty")
@@ -139,7 +146,7 @@ class MeasureSampleOperator(AckOperator):
 
     def _give_up(self, context: Context, sample: Sample) -> NoReturn:
         self.log.warning("%s node %s never got Ready: %s", self.arm, self.number, sample.note)
-        self._record(context, sample)
+        self._record(context, sample.taken_in(context["ti"].max_tries))
         self._settle()
 
     def _start_workload(self, context: Context, sample: Sample) -> NoReturn:
@@ -181,7 +188,7 @@ class MeasureSampleOperator(AckOperator):
                 f"check {self.measure['workload_image']} and the registry's answer"
             )
         self.log.info("Workload: %s; pulled %s bytes", sample.workload_text, sample.pulled_bytes)
-        self._record(context, sample)
+        self._record(context, sample.taken_in(context["ti"].max_tries))
         self._settle()
 
     def _settle(self) -> NoReturn:
@@ -191,10 +198,16 @@ class MeasureSampleOperator(AckOperator):
     def node_pool_is_settled(self, context: Context, event: Mapping[str, Any]) -> NoReturn:
         self._read_fields()
         self.read(event)
-        self._empty_pool("node_is_gone")
+        self._empty_pool("node_is_gone", again="node_pool_is_free")
 
-    def _empty_pool(self, method_name: str) -> NoReturn:
-        self._ask_for_nodes(0)
+    def node_pool_is_free(self, context: Context, event: Mapping[str, Any]) -> NoReturn:
+        """Empty the pool once it takes changes again: the sample itself is taken."""
+        self._read_fields()
+        self.settled(event)
+        self._empty_pool("node_is_gone", again="node_pool_is_free")
+
+    def _empty_pool(self, method_name: str, again: str = "begin_again") -> NoReturn:
+        self._ask_for_nodes(0, again)
         self.wait_for("nodes_gone", {**self._pool(), "count": 0}, method_name)
 
     def node_is_gone(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,10 +217,10 @@ class MeasureSampleOperator(AckOperator):
         self._record(context, sample)
         return sample.summary()
 
-    def _ask_for_nodes(self, count: int) -> None:
-        """Set the size of the pool; a busy one is waited for, and then the sample starts anew."""
+    def _ask_for_nodes(self, count: int, again: str = "begin_again") -> None:
+        """Set the size of the pool; one that is busy is waited for, and then ``again`` goes on."""
         pool = self.cluster_id, self.pool_id
-        self.change(*pool, lambda: self.hook.set_desired_size(*pool, count))
+        self.change(*pool, lambda: self.hook.set_desired_size(*pool, count), again)
 
     # -- what the fields say, and the sample between two deferrals
 
@@ -236,6 +249,13 @@ class MeasureSampleOperator(AckOperator):
         ti = context["ti"]
         found = ti.xcom_pull(task_ids=ti.task_id, key=SO_FAR, map_indexes=ti.map_index)
         return Sample.from_dict(found)
+
+    def _taken(self, context: Context) -> Sample | None:
+        """Return the sample as an earlier try of this task recorded it whole."""
+        mine = self.arm, self.number
+        found = [s for s in open_store().samples(run_of(context)) if (s.arm, s.number) == mine]
+        sample = Sample.from_record(found[0]) if found else None
+        return sample if sample and sample.taken == context["ti"].max_tries else None
 
     def _record(self, context: Context, sample: Sample) -> None:
         self._keep(context, sample)

@@ -1,34 +1,43 @@
-"""Node pools: applied, scaled, taken back and deleted.
+"""Node pools: made with a snapshot on their last data disk, or changed to one.
 
-ACK has no idempotency token. A pool is looked for by its name before it is created, and again
-when the reply was unclear; one with our tags is taken over, any other is left alone.
+ACK has no idempotency token, and may list late what it has made. So a pool is looked for by its
+name before it is created, before a later try creates it, and after a reply that was unclear. One
+that this installation made is taken over, whichever run it was; any other is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.errors import (
     CloudError,
-    CloudUnavailableError,
     InvalidInputError,
+    ResourceFailedError,
     UnclearReplyError,
     is_unclear,
 )
 from ack_preload.domain.node_pools import NodePoolView, PoolSpec, tags_for_api
+from ack_preload.domain.pool_differences import differences
+from ack_preload.domain.pool_runs import (
+    holder,
+    is_changed_by,
+    run_named,
+    tags_of_change,
+    tags_of_taking,
+)
 from ack_preload.domain.tags import (
-    APPLIED_KEY,
     PREVIOUS_KEY,
     PURPOSE_KEY,
     Ownership,
     is_of_run,
     refuse_foreign,
 )
-from ack_preload.hooks.ack import AckHook
-from ack_preload.hooks.calls import POOL_BUSY
+from ack_preload.domain.waits import ABSENT
 from ack_preload.operators.base import CloudOperator, as_mapping
+from ack_preload.operators.node_pool_size import size
+from ack_preload.operators.pool_changes import AckOperator, pool_of
 from ack_preload.operators.pool_runtime import check_runtime, source_runtime
 
 if TYPE_CHECKING:
@@ -37,45 +46,11 @@ if TYPE_CHECKING:
 NAME_TAKEN = "InvalidParameter.Name"
 ROLLOUT = "rollout"
 """The purpose of a pool that outlives its run; a pool of any other purpose expires."""
-MAX_RESTARTS = 20
-"""A pool that is settled and still refuses is busy with something that nobody can see."""
-
-
-class AckOperator(CloudOperator):
-    restarts = 0  # how often this try found its pool busy
-
-    @cached_property
-    def hook(self) -> AckHook:
-        return AckHook(self.conn_id, account=self.account)
-
-    def await_task(self, task_id: str, subject: Mapping[str, Any], method_name: str) -> None:
-        """Defer until ACK's task is done; return at once when there is none to wait for."""
-        if task_id:
-            self.wait_for("ack_task_succeeded", {"task_id": task_id, **subject}, method_name)
-
-    def change(self, cluster_id: str, node_pool_id: str, send: Callable[[], str]) -> str:
-        """Send a change of a node pool and return its task id.
-
-        While another change is going on ACK refuses: then defer until the pool is settled, and
-        begin again from :meth:`execute`, which has to find what it did before.
-        """
-        try:
-            return send()
-        except CloudUnavailableError as exc:
-            if exc.code != POOL_BUSY or self.restarts >= MAX_RESTARTS:
-                raise
-            return self._settle_first(cluster_id, node_pool_id)
-
-    def _settle_first(self, cluster_id: str, node_pool_id: str) -> NoReturn:
-        self.log.info("Node pool %s is busy with another change", node_pool_id)
-        subject = {"cluster_id": cluster_id, "node_pool_id": node_pool_id}
-        again = {**subject, "restarts": self.restarts + 1}
-        self.wait_for("node_pool_settled", again, "begin_again")
-
-    def begin_again(self, context: Context, event: Mapping[str, Any]) -> Any:
-        self.read(event)
-        self.restarts = event["subject"]["restarts"]
-        return self.execute(context)
+TURN_EVERY_S = 30.0
+"""Pause between two looks whether another run is done with a pool."""
+LOST = "failed"
+"""A state that a pool does not leave by itself; it is the console's word, not of the API."""
+GOING = "deleting"
 
 
 class ApplyNodePoolOperator(AckOperator):
@@ -84,6 +59,11 @@ class ApplyNodePoolOperator(AckOperator):
     Returns ``cluster_id``, ``node_pool_id``, ``created`` (by this run) and
     ``previous_snapshot_id`` (of a pool that an earlier run made; "" for none), once the pool is
     active.
+
+    Of a pool that is there only the last data disk is changed. What else differs from the target
+    stays as it is and is named in the log; in a pool that is there for one run only it is refused,
+    as that run would time, or prove, something else. A pool that another run of this Airflow
+    works on is waited for.
 
     :param target: the target as a mapping, or its JSON.
     :param snapshot_id: empty for a baseline pool with a blank disk.
@@ -122,15 +102,47 @@ class ApplyNodePoolOperator(AckOperator):
         self.image_type = image_type
 
     def execute(self, context: Context) -> dict[str, Any]:
+        self.about_to_create(context)
+        spec, owner = self._wanted(context)
+        found = self._of_that_name(spec)
+        if found is not None:
+            return self._adopt(context, found)
+        if context["ti"].try_number > 1:  # an earlier one may have made it a moment ago
+            subject = {"cluster_id": spec.cluster_id, "pool_name": self.pool_name}
+            self.await_listed(subject, "look_before")
+        return self._create(context, spec, owner)
+
+    def look_before(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Create the pool, unless it is listed by now."""
+        if event["state"] != ABSENT:
+            self.read(event)
+            return self.execute(context)
+        self.about_to_create(context)
+        return self._create(context, *self._wanted(context))
+
+    def look_after(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Take over what the call with the unclear reply made, or let it be made again."""
+        if event["state"] == ABSENT:
+            raise UnclearReplyError(
+                f"no node pool {self.pool_name} is listed after: {event['subject']['why']}"
+            )
+        self.read(event)
+        return self.execute(context)
+
+    def _wanted(self, context: Context) -> tuple[PoolSpec, Ownership]:
         target = as_mapping("target", self.target)
         spec = PoolSpec.from_mapping(target).on(self.image_type)
-        owner = self.ownership(context, target, keep=self.purpose == ROLLOUT)
-        found = self.hook.node_pool_named(spec.cluster_id, self.pool_name)
-        if found is None:
-            return self._create(spec, owner)
-        return self._adopt(spec, owner, found)
+        return spec, self.ownership(context, target, keep=self.purpose == ROLLOUT)
 
-    def _create(self, spec: PoolSpec, owner: Ownership) -> dict[str, Any]:
+    def _of_that_name(self, spec: PoolSpec) -> NodePoolView | None:
+        """Return the pool of that name; of several, should ACK ever allow it, the oldest."""
+        found = self.hook.node_pools_named(spec.cluster_id, self.pool_name)
+        if len(found) > 1:
+            ids = ", ".join(pool.node_pool_id for pool in found)
+            self.log.warning("Several node pools are named %s: %s", self.pool_name, ids)
+        return found[0] if found else None
+
+    def _create(self, context: Context, spec: PoolSpec, owner: Ownership) -> dict[str, Any]:
         body = spec.body(
             name=self.pool_name,
             snapshot_id=self.snapshot_id or None,
@@ -141,58 +153,92 @@ class ApplyNodePoolOperator(AckOperator):
         try:
             node_pool_id, task_id = self.hook.create_node_pool(spec.cluster_id, body)
         except (CloudError, UnclearReplyError) as exc:
-            return self._look_again(spec, owner, exc)
+            return self._look_again(context, spec, exc)
         self.log.info("Node pool %s (%s) started", node_pool_id, self.pool_name)
         return self._applied(spec, node_pool_id, task_id)
 
     def _look_again(
-        self, spec: PoolSpec, owner: Ownership, exc: CloudError | UnclearReplyError
+        self, context: Context, spec: PoolSpec, exc: CloudError | UnclearReplyError
     ) -> dict[str, Any]:
         """Take over the pool that a call without a readable reply made after all."""
         taken = isinstance(exc, CloudError) and exc.code == NAME_TAKEN
         if not taken and not is_unclear(exc):
             raise exc
-        found = self.hook.node_pool_named(spec.cluster_id, self.pool_name)
+        found = self._of_that_name(spec)
         if found is None:
-            raise exc
+            subject = {"cluster_id": spec.cluster_id, "pool_name": self.pool_name}
+            self.await_listed({**subject, "why": str(exc)}, "look_after")
         self.log.warning("Node pool %s was made although: %s", found.node_pool_id, exc)
-        return self._adopt(spec, owner, found)
+        return self._adopt(context, found)
 
-    def _adopt(self, spec: PoolSpec, owner: Ownership, found: NodePoolView) -> dict[str, Any]:
+    def _adopt(self, context: Context, found: NodePoolView) -> dict[str, Any]:
+        spec, owner = self._wanted(context)
         what = f"node pool {found.node_pool_id} ({self.pool_name})"
-        mend = "choose another pool.name in the target"
-        refuse_foreign(what, found.tags, self.installation, mend)
-        if found.snapshot_id == (self.snapshot_id or None):
-            self.log.info("Node pool %s is as wanted", found.node_pool_id)
-            return self._applied(spec, found.node_pool_id, "")
+        refuse_foreign(
+            what, found.tags, self.installation, "choose another pool.name in the target"
+        )
+        if found.state == GOING:
+            self.log.info("The %s is being deleted; a new one is made then", what)
+            self.settle_first(spec.cluster_id, found.node_pool_id)
+        if found.state == LOST:
+            raise ResourceFailedError(f"{what} is {LOST}; repair or delete it, then clear the task")
+        self._take_turn(context, found)
+        self._compare(what, spec, found)
         check_runtime(found, self.snapshot_id)
-        task_id = self.change(
-            spec.cluster_id,
-            found.node_pool_id,
-            lambda: self.hook.modify_node_pool(
-                spec.cluster_id, found.node_pool_id, self._changes(spec, owner, found)
-            ),
-        )
-        self.log.info(
-            "Node pool %s changed from snapshot %s to %s",
-            found.node_pool_id,
-            found.snapshot_id,
-            self.snapshot_id,
-        )
+        changes = self._changes(context, spec, owner, found)
+        if not changes:
+            self.log.info("The %s is as wanted", what)
+            return self._applied(spec, found.node_pool_id, "")
+        pool = spec.cluster_id, found.node_pool_id
+        change = {"scaling_group": changes}
+        task_id = self.change(*pool, lambda: self.hook.modify_node_pool(*pool, change, seen=found))
+        self.log.info("The %s goes from %s to %s", what, found.snapshot_id, self.snapshot_id)
         return self._applied(spec, found.node_pool_id, task_id)
 
-    def _changes(self, spec: PoolSpec, owner: Ownership, found: NodePoolView) -> dict[str, Any]:
-        """Return what differs: the data disks, and who changed them from what.
+    def _take_turn(self, context: Context, found: NodePoolView) -> None:
+        """Wait while the run that had the pool last still works: it may yet undo what it did."""
+        last = holder(found.tags)
+        other = None if last == self.run_tag(context) else run_named(last)
+        if other is None:
+            return
+        dag_id, run_id = other
+        if context["ti"].get_dr_count(dag_id, run_ids=[run_id], states=["running"]):
+            self.log.info("Node pool %s is in the hands of run %s", found.node_pool_id, run_id)
+            pause = timedelta(seconds=self.account.poll_every_s or TURN_EVERY_S)
+            self.look_again(datetime.now(UTC) + pause)
 
-        The way back is written into the same call: a note that is made before or after it can
-        be missing, or name a change that never was.
+    def _compare(self, what: str, spec: PoolSpec, found: NodePoolView) -> None:
+        """Say what a pool has otherwise than the target wants it; see the class.
+
+        :raises InvalidInputError: for a pool that is there for one run only.
         """
-        tags = dict(found.tags)
-        made_here = is_of_run(tags, owner.run, owner.installation)
-        if not made_here and tags.get(APPLIED_KEY) != owner.run:
-            tags |= {APPLIED_KEY: owner.run, PREVIOUS_KEY: found.snapshot_id or ""}
-        disks = found.disks_with(spec.data_disk(self.snapshot_id or None))
-        return {"scaling_group": {"data_disks": disks, "tags": tags_for_api(tags)}}
+        told = "; ".join(differences(spec, found, snapshot_id=self.snapshot_id or None))
+        if told and self.purpose != ROLLOUT:
+            raise InvalidInputError(
+                f"{what} was made otherwise than the target says: {told}; delete it, or clear "
+                "the whole run"
+            )
+        if told:
+            self.log.warning("The %s keeps what the target has otherwise: %s", what, told)
+
+    def _changes(
+        self, context: Context, spec: PoolSpec, owner: Ownership, found: NodePoolView
+    ) -> dict[str, Any]:
+        """Return what has to change in the pool's scaling group; nothing when it is as wanted."""
+        tags, snapshot_id = found.tags, self.snapshot_id or None
+        mine = owner.run, owner.installation
+        if found.snapshot_id == snapshot_id and found.is_for_runtime:
+            taken = tags_of_taking(tags, *mine)
+            return {} if taken == tags else {"tags": tags_for_api(taken)}
+        if not found.data_disks:
+            raise InvalidInputError(
+                f"node pool {found.node_pool_id} ({found.name}) has no data disk to change; add "
+                "one in the console, or delete the pool"
+            )
+        settled = self.is_recorded(context, found)
+        noted = tags_of_change(tags, *mine, found.data_disks[-1], settled=settled)
+        disks = found.disks_with(spec.data_disk(snapshot_id))
+        return {"data_disks": disks, "tags": tags_for_api(noted)}
 
     def _applied(self, spec: PoolSpec, node_pool_id: str, task_id: str) -> dict[str, Any]:
         subject = {"cluster_id": spec.cluster_id, "node_pool_id": node_pool_id}
@@ -208,83 +254,10 @@ class ApplyNodePoolOperator(AckOperator):
         self.read(event)
         pool = pool_of(event)
         found = self.hook.node_pool(pool["cluster_id"], pool["node_pool_id"])
-        tags = found.tags if found else {}
-        run = self.run_tag(context)
+        tags, mine = found.tags if found else {}, (self.run_tag(context), self.installation)
+        changed = is_changed_by(tags, *mine)
         return {
             **pool,
-            "created": self.is_of_run(context, tags),
-            "previous_snapshot_id": tags.get(PREVIOUS_KEY, "")
-            if tags.get(APPLIED_KEY) == run
-            else "",
+            "created": is_of_run(tags, *mine),
+            "previous_snapshot_id": tags[PREVIOUS_KEY] if changed else "",
         }
-
-
-class ScaleNodePoolOperator(AckOperator):
-    """Ask for ``desired_size`` nodes and return them once exactly so many are Ready.
-
-    Returns ``nodes``: ``instance_id``, ``node_name``, ``private_ip``, ``creation_time`` (ISO
-    8601 with its offset) of each; none for a size of 0, once all are gone.
-    """
-
-    template_fields: Sequence[str] = (
-        "cluster_id",
-        "node_pool_id",
-        "desired_size",
-        *CloudOperator.template_fields,
-    )
-
-    def __init__(
-        self, *, cluster_id: str, node_pool_id: str, desired_size: int | str, **kwargs: Any
-    ) -> None:
-        super().__init__(multiple_outputs=True, **kwargs)
-        self.cluster_id = cluster_id
-        self.node_pool_id = node_pool_id
-        self.desired_size = desired_size
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        count = size(self.desired_size)
-        task_id = self.change(
-            self.cluster_id,
-            self.node_pool_id,
-            lambda: self.hook.set_desired_size(self.cluster_id, self.node_pool_id, count),
-        )
-        self.log.info("Node pool %s asked for %s nodes", self.node_pool_id, count)
-        subject = {
-            "cluster_id": self.cluster_id,
-            "node_pool_id": self.node_pool_id,
-            "count": count,
-        }
-        self.await_task(task_id, subject, "settle")
-        self._await_nodes(subject)
-
-    def settle(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Go on once the task is done: it ends when ACK is content, not when nodes are Ready."""
-        self.read(event)
-        self._await_nodes(event["subject"])
-
-    def _await_nodes(self, subject: Mapping[str, Any]) -> NoReturn:
-        self.wait_for("nodes_ready" if subject["count"] else "nodes_gone", subject)
-
-    def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        return {"nodes": self.read(event)["nodes"]}
-
-
-def size(value: int | str) -> int:
-    """Return a number of nodes, as given or as a template rendered it.
-
-    :raises InvalidInputError: for anything below 0 or that is no whole number.
-    """
-    try:
-        count = int(value)
-    except (TypeError, ValueError):
-        count = -1
-    if count < 0:
-        raise InvalidInputError(
-            f"desired_size is {value!r}; use a whole number of nodes, 0 or more"
-        )
-    return count
-
-
-def pool_of(event: Mapping[str, Any]) -> dict[str, str]:
-    """Return the node pool that a wait was about."""
-    return {key: event["subject"][key] for key in ("cluster_id", "node_pool_id")}

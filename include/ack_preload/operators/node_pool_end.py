@@ -1,53 +1,74 @@
-"""Node pools, the way back: restored to their earlier snapshot, or deleted."""
+"""Node pools, the way back: restored to their earlier disk, or deleted.
+
+All of it is read from the pools' own tags, so nothing has to reach these tasks from one that
+failed. A cloud that lists late what it has made is asked again: see ``unsettled_until``.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ack_preload.domain.errors import NotFoundError, ResourceFailedError
 from ack_preload.domain.node_pools import NodePoolView, tags_for_api
-from ack_preload.domain.tags import (
-    APPLIED_KEY,
-    PREVIOUS_KEY,
-    PURPOSE_KEY,
-    is_of_installation,
-    refuse_foreign,
-)
-from ack_preload.hooks.history import open_store, run_of
+from ack_preload.domain.pool_runs import disk_before, is_changed_by, is_only_of, tags_of_return
+from ack_preload.domain.tags import PREVIOUS_KEY, PURPOSE_KEY, is_of_installation, refuse_foreign
+from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.base import CloudOperator
-from ack_preload.operators.node_pool import ROLLOUT, AckOperator
+from ack_preload.operators.node_pool import ROLLOUT
+from ack_preload.operators.pool_changes import AckOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from ack_preload.domain.disks import Snapshot
+
+USABLE = "accomplished"
 
 
 class PoolsOperator(AckOperator):
     """Delete node pools one after the other; return the ids of those that are gone."""
 
-    def _delete(self, cluster_id: str, pools: Sequence[NodePoolView]) -> list[str]:
-        doomed = sorted(pool.node_pool_id for pool in pools)
-        for node_pool_id in doomed:
+    def _delete(
+        self, context: Context, cluster_id: str, pools: Sequence[NodePoolView]
+    ) -> list[str]:
+        for pool in sorted(pools, key=lambda each: each.node_pool_id):
             self.change(
                 cluster_id,
-                node_pool_id,
-                functools.partial(self.hook.delete_node_pool, cluster_id, node_pool_id),
+                pool.node_pool_id,
+                functools.partial(
+                    self.hook.delete_node_pool, cluster_id, pool.node_pool_id, seen=pool
+                ),
             )
-            self.log.info("Node pool %s told to go, with its nodes", node_pool_id)
-        return self._await_next(cluster_id, doomed, [])
+            self.log.info("Node pool %s told to go, with its nodes", pool.node_pool_id)
+        doomed = sorted(pool.node_pool_id for pool in pools)
+        return self._await_next(context, cluster_id, doomed, [])
 
-    def _await_next(self, cluster_id: str, going: Sequence[str], gone: Sequence[str]) -> list[str]:
+    def _await_next(
+        self, context: Context, cluster_id: str, going: Sequence[str], gone: Sequence[str]
+    ) -> list[str]:
         if going:
             subject = {"cluster_id": cluster_id, "node_pool_id": going[0]}
             rest = {"going": list(going), "gone": list(gone)}
             self.wait_for("node_pool_gone", {**subject, **rest}, "resume_deleting")
+        self._finish(context)
         return list(gone)
+
+    def _finish(self, context: Context) -> None:
+        """Say what could not be done, after all that could be."""
 
     def resume_deleting(self, context: Context, event: Mapping[str, Any]) -> list[str]:
         self.read(event)
         subject = event["subject"]
         first, *rest = subject["going"]
-        return self._await_next(subject["cluster_id"], rest, [*subject["gone"], first])
+        return self._await_next(context, subject["cluster_id"], rest, [*subject["gone"], first])
+
+    def _await_shown(self, context: Context, makers: Sequence[str]) -> None:
+        """Look again later, when what those tasks made may not be listed yet."""
+        if at := self.unsettled_until(context, makers):
+            self.look_again(at)
 
 
 class DeleteNodePoolOperator(PoolsOperator):
@@ -55,6 +76,8 @@ class DeleteNodePoolOperator(PoolsOperator):
 
     With neither id nor name all pools of this run go, found by the run tag: so does one whose
     id never reached XCom. One that is gone already is fine; one without our tag is refused.
+
+    :param makers: ids of the tasks of this run that make what is to be deleted.
     """
 
     template_fields: Sequence[str] = (
@@ -70,104 +93,159 @@ class DeleteNodePoolOperator(PoolsOperator):
         cluster_id: str,
         node_pool_id: str | None = None,
         pool_name: str | None = None,
+        makers: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.cluster_id = cluster_id
         self.node_pool_id = node_pool_id
         self.pool_name = pool_name
+        self.makers = makers
 
     def execute(self, context: Context) -> list[str]:
         if not self.cluster_id:  # the run failed before it knew its target: nothing was made
             return []
-        return self._delete(self.cluster_id, self._doomed(self.run_tag(context)))
+        doomed = self._doomed(context)
+        if not doomed:
+            self._await_shown(context, self.makers)
+        return self._delete(context, self.cluster_id, doomed)
 
-    def _doomed(self, run: str) -> list[NodePoolView]:
+    def _doomed(self, context: Context) -> list[NodePoolView]:
         if not self.node_pool_id and not self.pool_name:
+            run = self.run_tag(context)
             return self.hook.node_pools_of_run(self.cluster_id, run, self.installation)
-        found = (
-            self.hook.node_pool(self.cluster_id, self.node_pool_id)
-            if self.node_pool_id
-            else self.hook.node_pool_named(self.cluster_id, self.pool_name or "")
-        )
-        if found is None:
-            return []
-        what = f"node pool {found.node_pool_id} ({found.name})"
-        refuse_foreign(what, found.tags, self.installation)
-        return [found]
+        if self.node_pool_id:
+            one = self.hook.node_pool(self.cluster_id, self.node_pool_id)
+            found = [one] if one else []
+        else:
+            found = self.hook.node_pools_named(self.cluster_id, self.pool_name or "")
+        for pool in found:
+            what = f"node pool {pool.node_pool_id} ({pool.name})"
+            refuse_foreign(what, pool.tags, self.installation)
+        return found
 
 
 class RestoreNodePoolOperator(PoolsOperator):
     """The way back: undo what this run's rollout did to the node pools of a cluster.
 
     A pool that the run created is deleted with its nodes; one that it changed gets its earlier
-    snapshot again, for the nodes to come. What was done is read from the pools' own tags, so
-    nothing has to reach this task from the one that failed.
+    data disk again, exactly as that was, for the nodes to come.
 
     Spared are the pool whose rollout this run recorded, now or before it was cleared, and one
-    that another run has changed since: they serve. A canary is not this task's to delete.
+    that another run has had since, changed or as it was: they serve. A canary is not this task's
+    to delete. A pool whose earlier snapshot is gone keeps what it has, and the task fails.
+
+    :param makers: ids of the tasks of this run that make or change such a pool.
     """
 
     template_fields: Sequence[str] = ("cluster_id", *CloudOperator.template_fields)
 
-    def __init__(self, *, cluster_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, cluster_id: str, makers: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cluster_id = cluster_id
+        self.makers = makers
+
+    @cached_property
+    def ecs(self) -> EcsHook:
+        return EcsHook(self.conn_id, account=self.account)
 
     def execute(self, context: Context) -> list[str]:
         if not self.cluster_id:  # the run failed before it knew its target: nothing was applied
             return []
-        run = self.run_tag(context)
-        changed = [pool for pool in self._unproven(context) if pool.tags.get(APPLIED_KEY) == run]
-        task_ids = [self._restore(pool) for pool in changed]
+        if not self._has_pool(context):
+            self._await_shown(context, self.makers)
+        task_ids = [self._restore(pool) for pool in self._changed(context)]
         return self._settle_next(context, [task_id for task_id in task_ids if task_id])
 
-    def _unproven(self, context: Context) -> list[NodePoolView]:
-        """Return our pools of the cluster without the one that is recorded to serve."""
-        recorded = open_store().rollout_for_run(run_of(context))
-        serving = recorded.node_pool_id if recorded else ""
-        if serving:
-            self.log.info("Node pool %s stays: its rollout is recorded", serving)
-        pools = self.hook.node_pools(self.cluster_id)
+    def _has_pool(self, context: Context) -> bool:
+        """Tell whether what this run made or changed is shown, good or bad."""
+        mine = self.run_tag(context), self.installation
+        return any(
+            (is_only_of(pool.tags, *mine) and pool.tags.get(PURPOSE_KEY) == ROLLOUT)
+            or is_changed_by(pool.tags, *mine)
+            for pool in self._pools()
+        )
+
+    def _pools(self) -> list[NodePoolView]:
+        """Return our pools of the cluster; none when the cluster is gone."""
+        try:
+            listed = self.hook.node_pools(self.cluster_id)
+        except NotFoundError:
+            return []
+        return [pool for pool in listed if is_of_installation(pool.tags, self.installation)]
+
+    def _changed(self, context: Context) -> list[NodePoolView]:
+        """Return the pools that this run changed and did not record as good."""
+        mine = self.run_tag(context), self.installation
         return [
-            each
-            for each in pools
-            if is_of_installation(each.tags, self.installation) and each.node_pool_id != serving
+            pool
+            for pool in self._pools()
+            if is_changed_by(pool.tags, *mine) and not self._serves(context, pool)
         ]
+
+    def _created(self, context: Context) -> list[NodePoolView]:
+        """Return the pools that this run made for good, no other has had, and are not recorded."""
+        mine = self.run_tag(context), self.installation
+        return [
+            pool
+            for pool in self._pools()
+            if is_only_of(pool.tags, *mine)
+            and pool.tags.get(PURPOSE_KEY) == ROLLOUT
+            and not self._serves(context, pool)
+        ]
+
+    def _serves(self, context: Context, pool: NodePoolView) -> bool:
+        if not self.is_recorded(context, pool):
+            return False
+        self.log.info("Node pool %s stays: its rollout is recorded", pool.node_pool_id)
+        return True
 
     def _settle_next(self, context: Context, task_ids: Sequence[str]) -> list[str]:
         """Wait for each change to be done, then delete what the run created."""
         if task_ids:
             first, *rest = task_ids
             self.wait_for("ack_task_succeeded", {"task_id": first, "rest": rest}, "settle")
-        run = self.run_tag(context)
-        created = [
-            pool
-            for pool in self._unproven(context)
-            if self.is_of_run(context, pool.tags)
-            and pool.tags.get(PURPOSE_KEY) == ROLLOUT
-            and pool.tags.get(APPLIED_KEY, run) == run
-        ]
-        return self._delete(self.cluster_id, created)
+        return self._delete(context, self.cluster_id, self._created(context))
 
     def settle(self, context: Context, event: Mapping[str, Any]) -> list[str]:
         self.read(event)
         return self._settle_next(context, event["subject"]["rest"])
 
+    def _finish(self, context: Context) -> None:
+        """Fail for each pool whose way back is gone: it has to be seen, and it serves meanwhile."""
+        stuck = [
+            f"node pool {pool.node_pool_id} ({pool.name}) keeps snapshot {pool.snapshot_id}, as "
+            f"snapshot {pool.tags[PREVIOUS_KEY]}, which it had before this run, is gone"
+            for pool in self._changed(context)
+        ]
+        if stuck:
+            raise ResourceFailedError(
+                f"{'; '.join(stuck)}; run build_preloaded_disk and roll_out_node_pool again"
+            )
+
     def _restore(self, pool: NodePoolView) -> str:
-        previous = pool.tags.get(PREVIOUS_KEY) or None
-        last = {k: v for k, v in pool.data_disks[-1].items() if v is not None}
-        last.pop("snapshot_id", None)
-        if previous:
-            last["snapshot_id"] = previous
-        tags = {k: v for k, v in pool.tags.items() if k not in (APPLIED_KEY, PREVIOUS_KEY)}
-        group = {"data_disks": pool.disks_with(last), "tags": tags_for_api(tags)}
-        task_id = self.change(
-            self.cluster_id,
-            pool.node_pool_id,
-            lambda: self.hook.modify_node_pool(
-                self.cluster_id, pool.node_pool_id, {"scaling_group": group}
-            ),
-        )
+        """Give a pool its earlier disk; return the task id, "" when that cannot be had any more."""
+        previous = pool.tags[PREVIOUS_KEY]
+        snapshot = self.ecs.snapshot(previous) if previous else None
+        if previous and (snapshot is None or snapshot.status != USABLE):
+            self.log.error("Snapshot %s, the way back of %s, is gone", previous, pool.node_pool_id)
+            return ""
+        last = disk_before(pool.tags) or _derived(pool, snapshot)
+        group = {
+            "data_disks": pool.disks_with(last),
+            "tags": tags_for_api(tags_of_return(pool.tags)),
+        }
+        ids = self.cluster_id, pool.node_pool_id
+        change = {"scaling_group": group}
+        task_id = self.change(*ids, lambda: self.hook.modify_node_pool(*ids, change, seen=pool))
         self.log.info("Node pool %s goes back to snapshot %s", pool.node_pool_id, previous)
         return task_id
+
+
+def _derived(pool: NodePoolView, snapshot: Snapshot | None) -> dict[str, Any]:
+    """Return the earlier disk of a pool that an earlier release changed, which noted no more."""
+    last = {k: v for k, v in pool.data_disks[-1].items() if v is not None}
+    last.pop("snapshot_id", None)
+    if snapshot is None:
+        return last
+    return {**last, "snapshot_id": snapshot.snapshot_id, "size": snapshot.source_disk_gib}

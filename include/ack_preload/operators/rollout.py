@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from ack_preload.domain.errors import ResourceFailedError
 from ack_preload.hooks.history import open_store, run_of
 from ack_preload.operators.base import CloudOperator
-from ack_preload.operators.node_pool import AckOperator
+from ack_preload.operators.pool_changes import AckOperator
 from ack_preload.store import RolloutRecord
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class AwaitNewNodesOperator(AckOperator):
     """Wait for the nodes of a pool that this run created; return how many are Ready.
 
-    A pool that was there keeps its nodes, in whatever state: they are not of this rollout.
+    A pool that was there keeps its nodes, in whatever state: they are not of this rollout. More
+    nodes than were asked for are none of our business: a pool may have an autoscaler.
     """
 
     template_fields: Sequence[str] = (
@@ -39,9 +41,14 @@ class AwaitNewNodesOperator(AckOperator):
 
     def execute(self, context: Context) -> int:
         pool = self.hook.node_pool(self.cluster_id, self.node_pool_id)
-        if pool is not None and pool.desired_size and self.created in (True, "True"):
+        if pool is None:
+            raise ResourceFailedError(
+                f"node pool {self.node_pool_id}, which this run applied, is gone; run the DAG again"
+            )
+        if pool.desired_size and self.created in (True, "True"):
             subject = {"cluster_id": self.cluster_id, "node_pool_id": self.node_pool_id}
-            self.wait_for("nodes_ready", {**subject, "count": pool.desired_size})
+            count = {"count": pool.desired_size, "or_more": True}
+            self.wait_for("nodes_ready", {**subject, **count})
         self.log.info("Node pool %s gets the new disk with its next nodes", self.node_pool_id)
         return 0
 

@@ -31,6 +31,7 @@ class Sample:
     pulled_images: int | None = None
     pulled_bytes: int | None = None
     note: str = ""
+    taken: int | None = None  # the most tries of the task that took it; a clear changes them
 
     def with_node(self, detail: Mapping[str, Any]) -> Sample:
         """Add what the wait ``node_ready`` saw.
@@ -96,6 +97,10 @@ class Sample:
         since = created.at if created else self.requested
         return (event for event in events if event.at and _at(event.at) >= since)
 
+    def taken_in(self, max_tries: int) -> Sample:
+        """Mark the sample as whole: all that is left is to remove the node."""
+        return replace(self, taken=max_tries)
+
     def ended_at(self, moment: datetime) -> Sample:
         return replace(self, ended=moment)
 
@@ -120,7 +125,8 @@ class Sample:
 
     def record(self, run: Run, target: str, node_pool_id: str) -> SampleRecord:
         line = self.timeline
-        moments = {**line.to_dict(), "span": [_text(self.began), _text(self.ended)]}
+        span = [_text(self.began), _text(self.ended)]
+        moments = {**line.to_dict(), "span": span, "taken": self.taken}
         return SampleRecord(
             dag_id=run.dag_id,
             run_id=run.run_id,
@@ -142,6 +148,20 @@ class Sample:
             note=self.note,
         )
 
+    @classmethod
+    def from_record(cls, record: SampleRecord) -> Sample:
+        """Return the sample as it was recorded."""
+        timeline = NodeTimeline.from_dict(record.moments)
+        began, ended = record.moments["span"]
+        return cls(
+            **{name: getattr(record, name) for name in PLAIN if name != "taken"},
+            taken=record.moments.get("taken"),
+            began=_at(began),
+            requested=timeline.requested.at if timeline.requested else _at(began),
+            ended=_at(ended) if ended else None,
+            timeline=timeline,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for an XCom between two deferrals."""
         return {
@@ -155,7 +175,7 @@ class Sample:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Sample:
         return cls(
-            **{name: data[name] for name in PLAIN},
+            **{name: data[name] for name in PLAIN if name in data},
             began=_at(data["began"]),
             requested=_at(data["requested"]),
             ended=_at(data["ended"]) if data["ended"] else None,
@@ -172,6 +192,7 @@ PLAIN = (
     "pulled_images",
     "pulled_bytes",
     "note",
+    "taken",
 )
 
 

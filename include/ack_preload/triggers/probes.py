@@ -71,12 +71,14 @@ PROBES: dict[str, Look] = {
     "instance_running": Look(f"{HERE}:instance", "instance_id"),
     "instance_stopped": Look(f"{HERE}:instance", "instance_id"),
     "instance_gone": Look(f"{HERE}:instance", "instance_id"),
+    "assistant_ready": Look(f"{HERE}:agent", "instance_id"),
     "snapshot_accomplished": Look(f"{HERE}:snapshot", "snapshot_id"),
     "snapshot_gone": Look(f"{HERE}:snapshot", "snapshot_id"),
     "ack_task_succeeded": Look(f"{HERE}:ack_task", "task_id"),
     "node_pool_active": Look(f"{HERE}:node_pool", "node_pool_id"),
     "node_pool_settled": Look(f"{HERE}:node_pool", "node_pool_id"),
     "node_pool_gone": Look(f"{HERE}:node_pool", "node_pool_id"),
+    "node_pool_listed": Look(f"{HERE}:node_pool_named", "pool_name"),
     "nodes_ready": Look(f"{HERE}:nodes", "node_pool_id"),
     "nodes_gone": Look(f"{HERE}:nodes", "node_pool_id"),
     "remote_job": Look("ack_preload.triggers.remote_job:remote_job", "job"),
@@ -120,6 +122,19 @@ async def instance(conn_id: str) -> AsyncIterator[Shared]:
             if found is None:
                 return Observation(ABSENT)
             return Observation(found.status, found.as_dict())
+
+        yield Shared(watch)
+
+
+@asynccontextmanager
+async def agent(conn_id: str) -> AsyncIterator[Shared]:
+    """Tell whether Cloud Assistant's agent reports, ``true``. Subject: ``instance_id``."""
+    async with lookout(conn_id) as shared:
+        board = shared.board(shared.looks.agents, _a_hundred, "agents", splits=True)
+
+        async def watch(subject: Subject, due_in_s: float) -> Observation:
+            found = await board.look(subject["instance_id"], due_in_s)
+            return Observation(ABSENT if found is None else found)
 
         yield Shared(watch)
 
@@ -170,6 +185,21 @@ async def node_pool(conn_id: str) -> AsyncIterator[Shared]:
         yield Shared(watch)
 
 
+@asynccontextmanager
+async def node_pool_named(conn_id: str) -> AsyncIterator[Shared]:
+    """Tell whether a node pool of a name is listed. Subject: ``cluster_id``, ``pool_name``."""
+    async with lookout(conn_id) as shared:
+
+        async def watch(subject: Subject, due_in_s: float) -> Observation:
+            cluster_id = subject["cluster_id"]
+            read = partial(shared.looks.node_pools_named, cluster_id)
+            board = shared.board(read, _all, "node_pools_named", cluster_id)
+            found = await board.look(subject["pool_name"], due_in_s)
+            return Observation(ABSENT if found is None else "listed")
+
+        yield Shared(watch)
+
+
 def _observed(pool: NodePoolView) -> Observation:
     return Observation(pool.state, {"desired_size": pool.desired_size, "total": pool.total_nodes})
 
@@ -184,27 +214,30 @@ def nodes_board(shared: Lookout, cluster_id: str) -> Board[list[Node]]:
 async def nodes(conn_id: str) -> AsyncIterator[Shared]:
     """Tell whether ``count`` nodes of a pool are Ready, from ACK's own list.
 
-    Subject: ``cluster_id``, ``node_pool_id``, ``count``. States: ``ready`` (exactly ``count``
-    nodes and all Ready), ``joining``, ``failed`` (a node carries an error), ``absent`` (none).
+    Subject: ``cluster_id``, ``node_pool_id``, ``count``, ``or_more``. States: ``ready`` (exactly
+    ``count`` nodes, or more where that is allowed, and so many of them Ready), ``joining``,
+    ``failed`` (a node carries an error), ``absent`` (none).
     """
     async with lookout(conn_id) as shared:
 
         async def watch(subject: Subject, due_in_s: float) -> Observation:
             board = nodes_board(shared, subject["cluster_id"])
             found = await board.look(subject["node_pool_id"], due_in_s)
-            return _counted(found or [], int(subject.get("count") or 0))
+            wanted = int(subject.get("count") or 0)
+            return _counted(found or [], wanted, or_more=bool(subject.get("or_more")))
 
         yield Shared(watch)
 
 
-def _counted(found: Sequence[Node], wanted: int) -> Observation:
+def _counted(found: Sequence[Node], wanted: int, *, or_more: bool = False) -> Observation:
     listed = [node.as_dict() for node in found]
     if errors := [f"{node.name}: {node.error}" for node in found if node.error]:
         return Observation("failed", {"error": "; ".join(errors), "nodes": listed})
     if not found and not wanted:
         return Observation(ABSENT, {"nodes": []})
     ready = sum(node.is_ready for node in found)
-    state = "ready" if ready == len(found) == wanted else "joining"
+    enough = ready >= wanted if or_more else ready == len(found) == wanted
+    state = "ready" if enough else "joining"
     return Observation(state, {"nodes": listed, "ready": ready})
 
 
