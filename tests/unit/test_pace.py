@@ -1,0 +1,75 @@
+"""The limiter of an account: what it lets through, and how it rests."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from ack_preload.hooks import pace as module
+from ack_preload.hooks.account import Account
+from ack_preload.hooks.pace import Pace, pace_of
+
+
+async def moments(pace: Pace, calls: int) -> list[float]:
+    """Return when each of so many callers that come at once had its turn."""
+    began = time.monotonic()
+
+    async def call() -> float:
+        await pace.turn()
+        return time.monotonic() - began
+
+    return await asyncio.gather(*(call() for _ in range(calls)))
+
+
+async def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
+    taken = await moments(Pace(100), 130)
+    assert taken == sorted(taken), "first come, first served"
+    assert taken[99] < 0.1
+    assert 0.25 <= taken[-1] < 0.6
+
+
+async def test_what_was_not_used_is_not_saved_for_ever() -> None:
+    pace = Pace(1000)
+    pace._due = time.monotonic() - 3600
+    taken = await moments(pace, 1100)
+    assert taken[-1] >= 0.09
+
+
+async def test_a_throttled_account_rests_as_long_as_asked_and_has_no_burst_then() -> None:
+    pace = Pace(50)
+    waiting = asyncio.create_task(moments(pace, 60))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    pace.throttled(0.3)
+    *burst, first, _, _, _, _, _, _, _, last = await waiting
+    assert max(burst) < 0.3 <= first + 0.01
+    assert last - first >= 7 / 50
+
+
+def test_rests_grow_until_the_cloud_takes_a_call_again() -> None:
+    pace, rests = Pace(10), []
+    for _ in range(8):
+        pace._rests_until = 0
+        pace.throttled(None)
+        rests.append(round(pace._rests_until - time.monotonic()))
+    assert rests == [1, 2, 4, 8, 16, 32, 60, 60]
+    pace.answered()
+    pace._rests_until = 0
+    pace.throttled(None)
+    assert round(pace._rests_until - time.monotonic()) == 1
+
+
+def test_answers_to_calls_under_way_do_not_lengthen_a_rest_but_a_longer_wish_does() -> None:
+    pace = Pace(10)
+    for asked, rest in ((None, 1), (None, 1), (30, 30), (5, 30), (86_400, module.LONGEST_ASKED_S)):
+        pace.throttled(asked)
+        assert round(pace._rests_until - time.monotonic()) == rest
+
+
+async def test_an_account_is_its_key_and_endpoints_whatever_its_region() -> None:
+    account = Account("one", "cn-hangzhou", access_key_id="ak", calls_per_s=5)
+    pace = pace_of(account)
+    assert pace_of(Account("two", "cn-beijing", access_key_id="ak", calls_per_s=7)) is pace
+    assert pace.calls_per_s == 7
+    assert pace_of(Account("one", "cn-hangzhou", access_key_id="other")) is not pace
+    assert pace_of(Account("one", "cn-hangzhou", access_key_id="ak", cs_endpoint="x")) is not pace
