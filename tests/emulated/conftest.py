@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.build_instance import RunBuildInstanceOperator, StopInstanceOperator
+from ack_preload.targets.load import PATH_VARIABLE
 from emulator.app import Handle
+from tests.emulated.bad_line import BadLine, bad_line
 from tests.emulated.driving import connection, perform, target
+from tests.emulated.sweeping import write_targets
 
 
 @pytest.fixture
@@ -25,6 +29,25 @@ def node_pool_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the operators a history of this test's own."""
     store = {"conn_type": "sqlite", "host": str(tmp_path / "history.db")}
     monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_STORE", json.dumps(store))
+
+
+@pytest.fixture
+def sweep_world(
+    cloud: Handle, node_pool_history: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Give the sweep a file of targets and a history."""
+    write_targets(tmp_path, cloud)
+    monkeypatch.setenv(PATH_VARIABLE, str(tmp_path / "targets.yaml"))
+
+
+@pytest.fixture
+def line(cloud_handle: Handle, monkeypatch: pytest.MonkeyPatch) -> Iterator[BadLine]:
+    """Return a bad line to a fresh local cloud, and let the connection lead over it."""
+    with bad_line(cloud_handle.facts["ecs_endpoint"]) as line:
+        over = {"ecs_endpoint": line.endpoint, "cs_endpoint": line.endpoint}
+        text = connection(cloud_handle.facts, **over)
+        monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", text)
+        yield line
 
 
 @pytest.fixture
