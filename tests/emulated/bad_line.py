@@ -18,6 +18,7 @@ class Fault(StrEnum):
     BROKEN = "broken"  # 503 although it was carried out
     DOWN = "down"  # 503, nothing done
     REFUSED = "refused"  # not allowed, nothing done
+    PASSED = "passed"  # no fault: the one after it is for a later call
 
 
 ANSWERS = {
@@ -53,13 +54,13 @@ def bad_line(upstream: str) -> Iterator[BadLine]:
             while request := message(self.rfile):
                 fault = line.next_fault(header(request, "x-acs-action"))
                 reply = b""
-                if fault in (None, Fault.LOST, Fault.BROKEN):
+                if fault in (None, Fault.PASSED, Fault.LOST, Fault.BROKEN):
                     with socket.create_connection((host, int(port))) as cloud:
                         cloud.sendall(request)
                         reply = message(cloud.makefile("rb"))
                 if fault is Fault.LOST:
                     return
-                self.wfile.write(refusal(*ANSWERS[fault]) if fault else reply)
+                self.wfile.write(refusal(*ANSWERS[fault]) if fault in ANSWERS else reply)
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
