@@ -67,9 +67,14 @@ def build_preloaded_disk() -> None:
     prepare = disk.PrepareDiskOperator(
         task_id="prepare_disk",
         address=instance.output["private_ip"],
+        instance_id=instance_id,
         disk_serial=instance.output["disk_serial"],
     )
-    machine = {"address": instance.output["private_ip"], "host_key": prepare.output["host_key"]}
+    machine = {
+        "address": instance.output["private_ip"],
+        "instance_id": instance_id,
+        "host_key": prepare.output["host_key"],
+    }
     runtime = disk.InstallRuntimeOperator(
         task_id="install_runtime", version=versions.output["runtime"], **machine
     )

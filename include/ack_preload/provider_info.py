@@ -52,6 +52,12 @@ def connection_fields() -> dict[str, dict[str, Any]]:
             "Secret that the key pair of each run is derived from. Empty: the AccessKey Secret.",
             **secret,
         ),
+        "transport": _field(
+            "Transport",
+            "How scripts reach machines. Assistant: where the workers have no SSH route to them.",
+            enum=["ssh", "assistant"],
+            default="ssh",
+        ),
         "poll_every_s": _field(
             "Poll Every (s)",
             "Pause between two looks at a resource. Empty: what suits each wait.",

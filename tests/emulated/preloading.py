@@ -24,6 +24,8 @@ from ack_preload.operators.snapshot import CreateSnapshotOperator
 from emulator.app import Handle
 from tests.emulated.driving import connection, context, perform, target
 
+PRIVATE_CONN_ID = "team_registry"
+
 
 def ssh_connection(facts: dict[str, Any], **changes: Any) -> str:
     """Return the Airflow connection to the machines of a local cloud, as JSON."""
@@ -45,6 +47,30 @@ def connect(cloud: Handle, history: Path, monkeypatch: pytest.MonkeyPatch) -> No
     account = connection(cloud.facts, poll_every_s=0.3)
     monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", account)
     monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_SSH", ssh_connection(cloud.facts))
+    monkeypatch.setenv(f"AIRFLOW_CONN_{PRIVATE_CONN_ID.upper()}", private_connection(cloud.facts))
+
+
+def private_connection(facts: dict[str, Any], **changes: Any) -> str:
+    """Return the Airflow connection to the private registry of a local cloud, as JSON."""
+    return json.dumps(
+        {
+            "conn_type": "docker",
+            "host": facts["private_registry"],
+            "login": facts["registry_username"],
+            "password": facts["registry_password"],
+            **changes,
+        }
+    )
+
+
+def private_target(cloud: Handle) -> dict[str, Any]:
+    """Return a target with an image of the private registry among its workload images."""
+    images = [workload(cloud), cloud.facts["private_image"]]
+    return {
+        **target(cloud),
+        "workload_images": images,
+        "registry_conn_ids": [PRIVATE_CONN_ID],
+    }
 
 
 def workload(cloud: Handle) -> str:
@@ -62,12 +88,14 @@ class Build:
     """One build on the local cloud, as far as a test takes it.
 
     :param run: tells builds on one local cloud apart.
+    :param is_private: whether one more image comes from the registry that wants a login.
     """
 
-    def __init__(self, cloud: Handle, run: str = "manual__1") -> None:
+    def __init__(self, cloud: Handle, run: str = "manual__1", *, is_private: bool = False) -> None:
         self.cloud = cloud
         self.run = run
-        self.lock_digest = export(cloud)["lock_digest"]
+        self.target = private_target(cloud) if is_private else target(cloud)
+        self.lock_digest = export(cloud, **(self.target if is_private else {}))["lock_digest"]
         key_pair = self._perform(
             ImportKeyPairOperator(task_id="key", key_pair_name=f"key-{run}", target=target(cloud))
         )
@@ -113,7 +141,9 @@ class Build:
         return made
 
     def pulling(self) -> disk.PullImagesOperator:
-        return disk.PullImagesOperator(task_id="task", lock_digest=self.lock_digest, **self.machine)
+        return disk.PullImagesOperator(
+            task_id="task", lock_digest=self.lock_digest, target=self.target, **self.machine
+        )
 
     def pull(self) -> dict[str, Any]:
         made: dict[str, Any] = self._perform(self.pulling())

@@ -28,6 +28,10 @@ CALLS_PER_S = 10.0
 """No rate is published for these calls; the cloud's Terraform provider stays far below."""
 INSTALLATION = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
+SSH, ASSISTANT = "ssh", "assistant"
+TRANSPORTS = (SSH, ASSISTANT)
+"""How scripts reach a machine: over SSH, or by Cloud Assistant where there is no route to it."""
+
 CONNECT_TIMEOUT_MS = 5_000
 READ_TIMEOUT_MS = 30_000  # creating a node pool answers late; the SDK's own 10 s is short
 
@@ -52,6 +56,7 @@ class Account:
     packages_url: str = ""
     ssh_conn_id: str = DEFAULT_SSH_CONN_ID
     ssh_seed: str | None = field(default=None, repr=False)
+    transport: str = SSH
     poll_every_s: float | None = None
     calls_per_s: float = CALLS_PER_S
     installation: str | None = None
@@ -92,6 +97,7 @@ class Account:
             packages_url=extra.get("packages_url") or PACKAGES_URL.format(region=region),
             ssh_conn_id=extra.get("ssh_conn_id") or DEFAULT_SSH_CONN_ID,
             ssh_seed=extra.get("ssh_seed") or None,
+            transport=_transport(conn.conn_id, extra.get("transport") or SSH),
             poll_every_s=_seconds(conn.conn_id, "poll_every_s", extra.get("poll_every_s")),
             calls_per_s=_rate(conn.conn_id, extra.get("calls_per_s")),
             installation=_installation(conn.conn_id, extra.get("installation")),
@@ -151,6 +157,14 @@ def _protocol(conn_id: str, value: str) -> str:
     if value not in ("http", "https"):
         raise InvalidInputError(f"connection {conn_id}: protocol is {value!r}; use http or https")
     return value
+
+
+def _transport(conn_id: str, value: Any) -> str:
+    if value not in TRANSPORTS:
+        raise InvalidInputError(
+            f"connection {conn_id}: transport is {value!r}; use {' or '.join(TRANSPORTS)}"
+        )
+    return str(value)
 
 
 def _installation(conn_id: str, value: Any) -> str | None:

@@ -1,152 +1,129 @@
 """SSH to machines: build instances by a key of the run, live nodes by the Airflow connection.
 
-Host keys. A live node is checked as its ``ssh`` connection says. A build instance is new: its key
-is read once, at the first contact of a run, and every later connection of the run insists on it.
-That first contact is trusted blindly; it takes place within the VPC.
+Host keys. No connection is made to a machine whose host key is not known beforehand, and none goes
+on with another one: nothing is trusted on first use, and no file of known hosts grows. The key
+comes with the :class:`Host`, from Cloud Assistant, or for live nodes from the connection's extras
+``host_key`` or ``known_hosts``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+import os
+from collections.abc import Callable
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
 
 from ack_preload.domain.errors import InvalidInputError, NodeUnreachableError
-from ack_preload.hooks.account import DEFAULT_CONN_ID, Account
-from ack_preload.hooks.run_key import RunKey, run_key
-from ack_preload.hooks.ssh_calls import (
-    CONNECT_TIMEOUT_S,
-    ScriptCall,
-    ScriptResult,
-    arun,
-    run,
-    scan_host_key,
-)
+from ack_preload.domain.host_key import host_key
+from ack_preload.hooks.account import Account
+from ack_preload.hooks.host import Host
+from ack_preload.hooks.run_key import run_key
+from ack_preload.hooks.ssh_calls import CONNECT_TIMEOUT_S, ScriptCall, ScriptResult, arun, run
 
 if TYPE_CHECKING:
+    import paramiko
     from airflow.providers.ssh.hooks.ssh import SSHHook, SSHHookAsync
     from airflow.sdk import Connection
-
-__all__ = ["Host", "NodeSshHook", "RunKey", "run_key"]
 
 T = TypeVar("T")
 
 SSH_PORT = 22
+PINS = ("host_key", "known_hosts")
+"""Extras by which an ``ssh`` connection says itself how live nodes are known."""
 UNKNOWN_HOST = "not found in known_hosts"
-"""How paramiko words the refusal of a host that the connection tells nothing of."""
+"""How paramiko words the refusal of a host that it is told nothing of."""
 KEEPALIVE_S = 15
 BOOTS_WITHIN_S = 180.0
 """From Running in ECS to an sshd that answers: a slow boot, several times over."""
 LIVE_WITHIN_S = 20.0
 """For a node that is up already: long enough for a refused connection or two."""
-ANSWERS_WITHIN_S = 120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """Where a machine is and how to know it; plain values, so that a trigger can carry it.
-
-    :ivar dag_id: with ``run_id``, whose key opens it; both empty for a live node.
-    :ivar host_key: as ``known_hosts`` has it, ``ssh-ed25519 AAAA...``; empty before first contact.
-    """
-
-    address: str
-    dag_id: str = ""
-    run_id: str = ""
-    host_key: str = ""
-
-    @property
-    def is_of_run(self) -> bool:
-        return bool(self.run_id)
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
-
-    @classmethod
-    def from_mapping(cls, value: Mapping[str, Any]) -> Host:
-        return cls(**{each.name: str(value.get(each.name) or "") for each in fields(cls)})
 
 
 class NodeSshHook(BaseHook):
-    """One machine over SSH, by Airflow's SSH provider. Building one does no I/O.
+    """One machine over SSH, by Airflow's SSH provider. Building one does no I/O."""
 
-    :param is_new: whether the machine may still be booting; that of a run always may.
-    """
-
-    def __init__(self, host: Host, *, conn_id: str = DEFAULT_CONN_ID, is_new: bool = False) -> None:
+    def __init__(self, host: Host, account: Account) -> None:
         super().__init__()
         self.host = host
-        self.conn_id = conn_id
-        self.connects_within_s = BOOTS_WITHIN_S if is_new or host.is_of_run else LIVE_WITHIN_S
+        self.account = account
+        # The machine of a run may still be booting.
+        self.connects_within_s = BOOTS_WITHIN_S if host.is_of_run else LIVE_WITHIN_S
 
     # -- for tasks
 
-    def run_script(
-        self,
-        name: str,
-        *arguments: str,
-        stdin: bytes = b"",
-        secret: bytes = b"",
-        within_s: float = ANSWERS_WITHIN_S,
-    ) -> ScriptResult:
-        """Run a script that ends soon; what takes long is a job (``job.sh``).
+    def run(self, call: ScriptCall, within_s: float) -> ScriptResult:
+        """Run a script that ends soon.
 
-        :param secret: handed over on stdin ahead of ``stdin``, with a NUL after it.
         :raises NodeUnreachableError: when there is no connection, or no answer in time.
         """
-        account = Account.get(self.conn_id)
-        ssh_conn = self.get_connection(account.ssh_conn_id)
-        hook = self._ssh_hook(account, ssh_conn)
-        with self._patiently(ssh_conn, hook.get_conn) as client:
+        ssh_conn = self.get_connection(self.account.ssh_conn_id)
+        with self.connected(ssh_conn) as client:
             try:
-                result = run(client, ScriptCall(name, arguments, stdin, secret), within_s)
+                return run(client, call, within_s)
             except (OSError, EOFError) as exc:  # a time-out is an OSError
                 raise self._unreachable(ssh_conn, exc) from exc
-        for line in result.stderr.splitlines():
-            self.log.info("%s", line)
-        return result
 
-    def read_host_key(self) -> str:
-        """Wait until the machine answers, and return its host key.
+    def connected(self, ssh_conn: Connection) -> paramiko.SSHClient:
+        """Connect, to the machine that has the known host key and to no other."""
+        hook = self._ssh_hook(ssh_conn)
+        return self._patiently(ssh_conn, lambda: self._connect(hook, ssh_conn))
 
-        :raises NodeUnreachableError: when it does not answer while a machine may be booting.
-        """
-        account = Account.get(self.conn_id)
-        ssh_conn = self.get_connection(account.ssh_conn_id)
-        port = ssh_conn.port or SSH_PORT
-        return self._patiently(ssh_conn, lambda: scan_host_key(self.host.address, port))
-
-    def _ssh_hook(self, account: Account, ssh_conn: Connection) -> SSHHook:
+    def _ssh_hook(self, ssh_conn: Connection) -> SSHHook:
+        """Return what the provider makes of the connection; how it checks host keys is not used."""
+        import paramiko
         from airflow.providers.ssh.hooks.ssh import SSHHook
 
         if not self.host.is_of_run:
             return SSHHook(
-                ssh_conn_id=account.ssh_conn_id,
+                ssh_conn_id=self.account.ssh_conn_id,
                 remote_host=self.host.address,
-                keepalive_interval=KEEPALIVE_S,
-                conn_retry_attempts=1,
+                no_host_key_check=False,
             )
-        import paramiko
-
         hook = SSHHook(
             remote_host=self.host.address,
             username=ssh_conn.login or "root",
             port=ssh_conn.port or SSH_PORT,
             conn_timeout=int(CONNECT_TIMEOUT_S),
-            keepalive_interval=KEEPALIVE_S,
-            conn_retry_attempts=1,
         )
         hook.look_for_keys = False
-        hook.pkey = paramiko.Ed25519Key.from_private_key(StringIO(self._run_key(account).private))
-        kind, _, body = self._pinned().partition(" ")
-        key = paramiko.PKey.from_type_string(kind, base64.b64decode(body))
-        hook.host_key = key  # type: ignore[assignment]  # the hook lists three kinds, any will do
+        hook.pkey = paramiko.Ed25519Key.from_private_key(StringIO(self._private_key()))
         return hook
+
+    def _connect(self, hook: SSHHook, ssh_conn: Connection) -> paramiko.SSHClient:
+        import paramiko
+
+        client = paramiko.SSHClient()
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        if path := self._known_hosts_file(ssh_conn):
+            client.load_host_keys(path)
+        else:
+            kind, body = self.known_key(ssh_conn).split()
+            key = paramiko.PKey.from_type_string(kind, base64.b64decode(body))
+            name = self.host.address
+            name = name if hook.port == SSH_PORT else f"[{name}]:{hook.port}"
+            client.get_host_keys().add(name, kind, key)
+        client.connect(
+            hostname=self.host.address,
+            port=hook.port or SSH_PORT,
+            username=hook.username,
+            password=hook.password,
+            pkey=hook.pkey,
+            key_filename=hook.key_file,
+            timeout=hook.conn_timeout,
+            banner_timeout=hook.banner_timeout,
+            auth_timeout=hook.auth_timeout,
+            sock=hook.host_proxy,
+            compress=hook.compress,
+            look_for_keys=hook.look_for_keys,
+            disabled_algorithms=hook.disabled_algorithms,
+        )
+        if transport := client.get_transport():
+            transport.set_keepalive(KEEPALIVE_S)
+        return client
 
     def _patiently(self, ssh_conn: Connection, connect: Callable[[], T]) -> T:
         """Try to connect while the machine may still be booting."""
@@ -180,53 +157,70 @@ class NodeSshHook(BaseHook):
 
     # -- for triggers
 
-    async def arun_script(
-        self, name: str, *arguments: str, stdin: bytes = b"", within_s: float = ANSWERS_WITHIN_S
-    ) -> ScriptResult:
-        """As :meth:`run_script`, with one attempt: a trigger looks again anyway."""
+    async def arun(self, call: ScriptCall, within_s: float) -> ScriptResult:
+        """As :meth:`run`, with one attempt: a trigger looks again anyway."""
         import asyncssh
 
         asyncssh.set_log_level("WARNING")  # else a dozen lines in the task log for every look
-        account = await Account.aget(self.conn_id)
-        ssh_conn = await self.aget_connection(account.ssh_conn_id)
-        hook = self._async_hook(account, ssh_conn)
+        ssh_conn = await self.aget_connection(self.account.ssh_conn_id)
+        hook = self._async_hook(ssh_conn)
         try:
             async with asyncio.timeout(within_s), await hook.get_conn() as connection:
-                return await arun(connection, ScriptCall(name, arguments, stdin))
+                return await arun(connection, call)
         except (OSError, asyncssh.Error) as exc:  # a time-out is an OSError
             raise self._unreachable(ssh_conn, exc) from exc
 
-    def _async_hook(self, account: Account, ssh_conn: Connection) -> SSHHookAsync:
+    def _async_hook(self, ssh_conn: Connection) -> SSHHookAsync:
         from airflow.providers.ssh.hooks.ssh import SSHHookAsync
 
-        if not self.host.is_of_run:
-            return SSHHookAsync(ssh_conn_id=account.ssh_conn_id, host=self.host.address)
+        is_of_run = self.host.is_of_run
+        known: bytes | str = self._known_hosts_file(ssh_conn)
+        known = known or f"{self.host.address} {self.known_key(ssh_conn)}\n".encode()
 
-        class OfTheRun(SSHHookAsync):
+        class Checked(SSHHookAsync):
             def _parse_extras(self, conn: Any) -> None:
-                """Read none: the connection's extras are about live nodes and their key."""
+                """Read them for live nodes, but never how they want host keys checked."""
+                if not is_of_run:
+                    super()._parse_extras(conn)
+                self.known_hosts = known
 
-        hook = OfTheRun(
-            ssh_conn_id=account.ssh_conn_id,
+        return Checked(
+            ssh_conn_id=self.account.ssh_conn_id,
             host=self.host.address,
-            username=ssh_conn.login or "root",
-            private_key=self._run_key(account).private,
+            username=(ssh_conn.login or "root") if is_of_run else None,
+            private_key=self._private_key() if is_of_run else "",
             keepalive_interval=KEEPALIVE_S,
         )
-        hook.known_hosts = f"{self.host.address} {self._pinned()}\n".encode()
-        return hook
 
     # -- both
 
-    def _run_key(self, account: Account) -> RunKey:
-        return run_key(account, self.host.dag_id, self.host.run_id)
+    def _private_key(self) -> str:
+        return run_key(self.account, self.host.dag_id, self.host.run_id).private
 
-    def _pinned(self) -> str:
-        if not self.host.host_key:
-            raise InvalidInputError(
-                f"host_key of {self.host.address} is empty; pass on what prepare_disk returned"
-            )
-        return self.host.host_key
+    def known_key(self, ssh_conn: Connection) -> str:
+        """Return the host key that the machine must have, as ``known_hosts`` has it.
+
+        :raises InvalidInputError: when nobody has said it.
+        """
+        if self.host.host_key:
+            return host_key(self.host.host_key)
+        pinned = "" if self.host.is_of_run else str(ssh_conn.extra_dejson.get("host_key") or "")
+        kind, _, rest = pinned.strip().partition(" ")
+        if rest.split():
+            return f"{kind} {rest.split()[0]}"
+        if kind:
+            return f"ssh-rsa {kind}"  # as the provider takes a key without its kind
+        raise InvalidInputError(
+            f"host_key of {self.host.name} is empty; pass on what prepare_disk returned, or for a "
+            f"live node its instance id, or give the connection {self.account.ssh_conn_id} the "
+            "extra host_key or known_hosts"
+        )
+
+    def _known_hosts_file(self, ssh_conn: Connection) -> str:
+        """Return the path of the connection's known hosts, where that counts."""
+        if self.host.is_of_run or self.host.host_key or ssh_conn.extra_dejson.get("host_key"):
+            return ""
+        return os.path.expanduser(str(ssh_conn.extra_dejson.get("known_hosts") or ""))  # noqa: PTH111
 
     def _unreachable(self, ssh_conn: Connection, exc: BaseException) -> NodeUnreachableError:
         where = f"{ssh_conn.login or 'root'}@{self.host.address}:{ssh_conn.port or SSH_PORT}"
@@ -241,7 +235,8 @@ def _reason(exc: BaseException) -> str:
         return f"{said}; the machine does not take the key of the connection or of the run"
     if name in ("BadHostKeyException", "HostKeyNotVerifiable") or UNKNOWN_HOST in said:
         return (
-            f"{said}; give the connection its host_key, or, if the address belonged to another "
-            "machine before, remove it from ~/.ssh/known_hosts of the workers"
+            f"{said}; nothing was sent. If the machine got a new key or its address belonged to "
+            "another one before, run the task again or mend host_key or known_hosts of the "
+            "connection; else somebody stands between"
         )
     return f"{said}; check that it runs, its security group and the route from the workers"

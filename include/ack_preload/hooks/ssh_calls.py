@@ -1,4 +1,4 @@
-"""One call over SSH: read a host key, run a script, collect what it says.
+"""One script call: what is sent, and over SSH how it runs and what it says.
 
 A script travels over stdin, ahead of its own input, and its arguments as quoted words: nothing is
 ever spliced into a shell line, and nothing is left on the machine.
@@ -74,19 +74,6 @@ def script_text(name: str) -> bytes:
 
 def last_lines(text: str) -> str:
     return "\n".join(text.strip().splitlines()[-LAST_LINES:])
-
-
-def scan_host_key(address: str, port: int) -> str:
-    """Return the host key that a machine presents, as ``known_hosts`` has it."""
-    import paramiko
-
-    transport = paramiko.Transport((address, port))
-    try:
-        transport.start_client(timeout=CONNECT_TIMEOUT_S)
-        key = transport.get_remote_server_key()
-        return f"{key.get_name()} {key.get_base64()}"
-    finally:
-        transport.close()
 
 
 def run(client: paramiko.SSHClient, call: ScriptCall, within_s: float) -> ScriptResult:

@@ -21,7 +21,7 @@ from ack_preload.domain.images import (
 from ack_preload.domain.locking import union
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.history import open_store, run_of
-from ack_preload.hooks.node_ssh import Host, NodeSshHook
+from ack_preload.hooks.machine import Host, machine
 from ack_preload.hooks.registry import resolve
 from ack_preload.hooks.registry_login import registry_logins
 from ack_preload.operators.base import CloudOperator, as_mapping
@@ -139,8 +139,9 @@ class ExportImageListOperator(CloudOperator):
         return ready[:wanted]
 
     def _list(self, node: Node) -> NodeListing:
-        hook = NodeSshHook(Host(node.private_ip or ""), conn_id=self.conn_id)
-        listing = NodeListing.parse(node.name, hook.run_script("list_images.sh").checked().stdout)
+        host = Host(node.private_ip or "", instance_id=node.instance_id)
+        said = machine(host, self.conn_id).run_script("list_images.sh").checked().stdout
+        listing = NodeListing.parse(node.name, said)
         self.log.info("Node %s has %d images", node.name, len(listing.images))
         return listing
 

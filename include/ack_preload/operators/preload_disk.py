@@ -8,18 +8,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.disks import required
-from ack_preload.domain.errors import InvalidInputError, PreloadError
+from ack_preload.domain.errors import InvalidInputError, PreloadError, WaitTimeoutError
 from ack_preload.domain.images import ImageLock, ImageReference
+from ack_preload.hooks.account import SSH
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.history import open_store
-from ack_preload.hooks.node_ssh import Host, NodeSshHook
+from ack_preload.hooks.machine import read_host_key
 from ack_preload.hooks.registry_login import for_machine, registry_logins
 from ack_preload.operators.base import CloudOperator, as_mapping
 from ack_preload.operators.remote_job import RemoteJobOperator
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from airflow.sdk import Context
 
+NO_AGENT = (
+    "Cloud Assistant's agent on it does not report; build.image_id must be an image that has the "
+    "agent (all public images do), and its security group must let 100.100.0.0/16 out"
+)
 MOUNT_POINT = "/mnt/ack-preload"
 FILE_SYSTEMS = uuid.UUID("4c6a3c6e-8f0e-5b1c-9a53-6b6f0d1f7a11")
 """Namespace of the file systems that builds make; any fixed UUID would do."""
@@ -77,8 +84,9 @@ class ReadVersionsOperator(CloudOperator):
 class PrepareDiskOperator(RemoteJobOperator):
     """Make the file system on the blank disk, mount it, bind it for containerd.
 
-    Waits for the instance's SSH first. Returns ``device``, ``filesystem``, ``mount_point`` and
-    ``host_key``, which the next steps insist on.
+    Waits for Cloud Assistant's agent on the instance first, and reads by it the host key that every
+    SSH connection then insists on, from the first. Returns ``device``, ``filesystem``,
+    ``mount_point`` and ``host_key``.
 
     :param disk_serial: of the data disk, from ``RunBuildInstanceOperator``; nothing else finds it.
     """
@@ -90,12 +98,23 @@ class PrepareDiskOperator(RemoteJobOperator):
         super().__init__(multiple_outputs=True, **kwargs)
         self.disk_serial = disk_serial
 
-    def _host_key(self) -> str:
-        if not self.host_key:
-            host = Host(self.address)
-            self.host_key = NodeSshHook(host, conn_id=self.conn_id, is_new=True).read_host_key()
+    def execute(self, context: Context) -> dict[str, Any]:
+        if self.host_key and self.account.transport == SSH:
+            self._begin(context)
+        if not self.instance_id:
+            raise InvalidInputError("instance_id is empty; pass that of the build instance")
+        self.wait_for("assistant_ready", {"instance_id": self.instance_id}, "identify")
+
+    def identify(self, context: Context, event: Mapping[str, Any]) -> NoReturn:
+        """Go on when the agent is up."""
+        try:
+            self.read(event)
+        except WaitTimeoutError as exc:
+            raise WaitTimeoutError(f"{exc}; {NO_AGENT}") from exc
+        if self.account.transport == SSH:
+            self.host_key = read_host_key(self.instance_id, self.account)
             self.log.info("%s identifies itself by %s", self.address, self.host_key)
-        return self.host_key
+        self._begin(context)
 
     def arguments(self, context: Context) -> Sequence[str]:
         ti = context["ti"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.errors import ImageProofError, InvalidInputError
 from ack_preload.domain.locking import problems
-from ack_preload.hooks.node_ssh import Host, NodeSshHook
+from ack_preload.hooks.machine import Host, machine
 from ack_preload.operators.base import CloudOperator
 from ack_preload.operators.image_list import NodeListing
 from ack_preload.operators.preload_disk import locked
@@ -22,8 +22,8 @@ Nodes = Sequence[Mapping[str, Any]] | str
 class ProveImagesOperator(CloudOperator):
     """Compare the images of every node with the lock; return ``images_verified`` and ``nodes``.
 
-    :param nodes: as ``ScaleNodePoolOperator`` returns them (each with ``private_ip``), their JSON,
-        or one address.
+    :param nodes: as ``ScaleNodePoolOperator`` returns them, each with ``private_ip`` and
+        ``instance_id``, their JSON, or one address, if the SSH connection knows its host key.
     :param lock_digest: of the image lock that the nodes' disk was built from.
     """
 
@@ -36,22 +36,21 @@ class ProveImagesOperator(CloudOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         lock = locked(self.lock_digest)
-        machines = addresses(self.nodes)
-        for address in machines:
-            hook = NodeSshHook(Host(address), conn_id=self.conn_id)
-            said = hook.run_script("list_images.sh").checked().stdout
-            found = problems(lock.images, NodeListing.parse(address, said).images)
+        hosts = hosts_of(self.nodes)
+        for host in hosts:
+            said = machine(host, self.conn_id).run_script("list_images.sh").checked().stdout
+            found = problems(lock.images, NodeListing.parse(host.address, said).images)
             if found:
                 raise ImageProofError(
-                    f"node {address} lacks {len(found)} of {len(lock.images)} images of lock "
+                    f"node {host.address} lacks {len(found)} of {len(lock.images)} images of lock "
                     f"{lock.digest}: {'; '.join(found)}"
                 )
-            self.log.info("Node %s holds all %d images, by digest", address, len(lock.images))
-        return {"images_verified": len(lock.images), "nodes": machines}
+            self.log.info("Node %s holds all %d images, by digest", host.address, len(lock.images))
+        return {"images_verified": len(lock.images), "nodes": [host.address for host in hosts]}
 
 
-def addresses(nodes: Nodes) -> list[str]:
-    """Return the addresses of nodes.
+def hosts_of(nodes: Nodes) -> list[Host]:
+    """Return where nodes are, and by their instance ids how they are known.
 
     :raises InvalidInputError: when there is none: no node proves nothing.
     """
@@ -60,7 +59,11 @@ def addresses(nodes: Nodes) -> list[str]:
         listed = json.loads(nodes) if nodes.startswith(("[", "{")) else [{"private_ip": nodes}]
     if isinstance(listed, Mapping):
         listed = listed.get("nodes") or [listed]
-    found = [str(node["private_ip"]) for node in listed if node.get("private_ip")]
+    found = [
+        Host(str(node["private_ip"]), instance_id=str(node.get("instance_id") or ""))
+        for node in listed
+        if node.get("private_ip")
+    ]
     if not found or len(found) != len(listed):
         raise InvalidInputError(f"nodes is {nodes!r}; pass nodes that all have a private_ip")
     return found

@@ -16,7 +16,8 @@ from ack_preload.domain.errors import (
 )
 from ack_preload.domain.tags import token
 from ack_preload.domain.waits import WAITS, Verdict
-from ack_preload.hooks.node_ssh import Host, NodeSshHook
+from ack_preload.hooks.account import ASSISTANT
+from ack_preload.hooks.machine import Host, Machine, machine
 from ack_preload.hooks.ssh_calls import script_text
 from ack_preload.operators.base import CloudOperator
 from ack_preload.triggers.remote_job import RemoteJobTrigger
@@ -30,6 +31,8 @@ REFUSALS = frozenset({2, 3, 4})
 STOPPED = 143
 """The exit code of a job that its owner stopped."""
 SHORT = 12
+ASSISTANT_EVERY_S = 15.0
+"""A look by Cloud Assistant is a command of its own, and an account has so many a day."""
 
 
 class RemoteJobOperator(CloudOperator):
@@ -40,18 +43,32 @@ class RemoteJobOperator(CloudOperator):
     failed starts it again. It is never started twice at a time.
 
     :param address: of the machine, as the workers reach it.
-    :param host_key: what the machine must identify itself by; from ``PrepareDiskOperator``.
+    :param instance_id: of the machine, for Cloud Assistant.
+    :param host_key: what the machine must identify itself by over SSH; from
+        ``PrepareDiskOperator``.
     :param within_m: minutes from now to the deadline; default: that of the wait ``remote_job``.
     """
 
     script: str
-    template_fields: Sequence[str] = ("address", "host_key", *CloudOperator.template_fields)
+    template_fields: Sequence[str] = (
+        "address",
+        "instance_id",
+        "host_key",
+        *CloudOperator.template_fields,
+    )
 
     def __init__(
-        self, *, address: str, host_key: str = "", within_m: float | None = None, **kwargs: Any
+        self,
+        *,
+        address: str,
+        instance_id: str = "",
+        host_key: str = "",
+        within_m: float | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.address = address
+        self.instance_id = instance_id
         self.host_key = host_key
         self.within_m = within_m
         self._subject: dict[str, Any] | None = None
@@ -75,22 +92,28 @@ class RemoteJobOperator(CloudOperator):
     # -- how it goes
 
     def execute(self, context: Context) -> dict[str, Any]:
+        self._begin(context)
+
+    def _begin(self, context: Context) -> NoReturn:
         if not self.address:
             raise InvalidInputError("address is empty; pass the private_ip of the build instance")
         ti = context["ti"]
-        host = Host(self.address, ti.dag_id, ti.run_id, self._host_key())
+        host = Host(self.address, ti.dag_id, ti.run_id, self.host_key, self.instance_id)
         identity = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
         job = f"{self.script.removesuffix('.sh')}-{self.client_token(context)[:SHORT]}"
-        subject = {"job": job, "owner": token(*identity, ti.try_number), **host.as_dict()}
+        subject = {
+            "job": job,
+            "owner": token(*identity, ti.try_number),
+            "task_id": ti.task_id,
+            "map_index": ti.map_index,
+            **host.as_dict(),
+        }
         self._subject = subject
         self._start(subject, context)
         self._await(subject)
 
-    def _host_key(self) -> str:
-        return self.host_key
-
-    def _hook(self, subject: Mapping[str, Any]) -> NodeSshHook:
-        return NodeSshHook(Host.from_mapping(subject), conn_id=self.conn_id)
+    def _machine(self, subject: Mapping[str, Any]) -> Machine:
+        return machine(Host.from_mapping(subject), self.conn_id)
 
     def _start(self, subject: Mapping[str, Any], context: Context) -> None:
         arguments, stdin = self.arguments(context), self.stdin(context)
@@ -98,7 +121,7 @@ class RemoteJobOperator(CloudOperator):
         command = "start_secret" if secret else "start"
         sent = script_text(self.script) + b"\0" + stdin
         digest = hashlib.sha256(sent).hexdigest()
-        result = self._hook(subject).run_script(
+        result = self._machine(subject).run_script(
             "job.sh",
             *(command, subject["job"], subject["owner"], digest, self.script, *arguments),
             stdin=sent,
@@ -115,10 +138,14 @@ class RemoteJobOperator(CloudOperator):
                 subject=dict(subject),
                 conn_id=self.conn_id,
                 deadline=(datetime.now(UTC) + within).isoformat(),
-                every_s=self.account.poll_every_s,
+                every_s=self._every_s(),
             ),
             method_name="resume",
         )
+
+    def _every_s(self) -> float | None:
+        own = self.account.poll_every_s
+        return ASSISTANT_EVERY_S if own is None and self.account.transport == ASSISTANT else own
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         subject = event["subject"]
@@ -132,9 +159,18 @@ class RemoteJobOperator(CloudOperator):
                 self._await(subject)
             raise self._failure(event, detail)
         self.read(event)
-        hook = self._hook(subject)
-        reported = hook.run_script("job.sh", "result", subject["job"]).checked().stdout
-        return self.report(context, [json.loads(line) for line in reported.splitlines()])
+        there = self._machine(subject)
+        reported = there.run_script("job.sh", "result", subject["job"]).checked().stdout
+        return self.report(context, self._lines(reported))
+
+    def _lines(self, reported: str) -> list[dict[str, Any]]:
+        try:
+            return [json.loads(line) for line in reported.splitlines()]
+        except ValueError as exc:
+            raise RemoteJobError(
+                f"{self.script} on {self.address} reported {reported[-200:]!r}, which is not JSON "
+                "lines; clear the task to run it again"
+            ) from exc
 
     def _failure(self, event: Mapping[str, Any], detail: Mapping[str, Any]) -> PreloadError:
         code = detail.get("exit_code")
@@ -149,6 +185,6 @@ class RemoteJobOperator(CloudOperator):
             return
         job, owner = self._subject["job"], self._subject["owner"]
         try:
-            self._hook(self._subject).run_script("job.sh", "stop", job, owner).checked()
+            self._machine(self._subject).run_script("job.sh", "stop", job, owner).checked()
         except PreloadError as exc:  # the teardown releases the machine, and its work with it
             self.log.warning("%s on %s not stopped: %s", job, self.address, exc)
