@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ack_preload.operators.base import TEARDOWN_POLICY
+from ack_preload.operators.retry_policy import TEARDOWN_POLICY
 from ack_preload.operators.build_instance import RunBuildInstanceOperator
 from ack_preload.operators.conventions import OWNER, TAG
 from ack_preload.operators.key_pair import ImportKeyPairOperator

@@ -4,7 +4,9 @@ exceptions are made by hand, as the emulated tests get them from the wire.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from alibabacloud_tea_openapi.exceptions import ClientException, ServerException
@@ -18,9 +20,13 @@ from ack_preload.domain.errors import (
     ThrottledError,
     UnclearReplyError,
 )
-from ack_preload.hooks.calls import CALLS, READ, Call, look, may_repeat, send, translated
+from ack_preload.hooks import calls as module
+from ack_preload.hooks.calls import look, outcome_of, send, takes_minutes, translated
+from ack_preload.hooks.retry_table import ANY_CALL, CALLS, ONCE, READ, TOKEN, Outcome, Row, outcome
 
-TOKENLESS = Call()
+HOOKS = Path(module.__file__).parent
+READING = "DescribeInstances"
+CREATING = "CreateClusterNodePool"
 
 
 def refusal(code: str, status: int = 400, **values: object) -> TeaException:
@@ -37,6 +43,107 @@ def refusal(code: str, status: int = 400, **values: object) -> TeaException:
 
 def no_answer() -> TeaException:
     return TeaException({"message": "Connection aborted"})
+
+
+def answers(*each: str | TeaException) -> tuple[Callable[[], str], list[int]]:
+    """Return a request that gives ``each`` in turn, and the list that counts its calls."""
+    calls: list[int] = []
+
+    def request() -> str:
+        answer = each[len(calls)]
+        calls.append(1)
+        if isinstance(answer, str):
+            return answer
+        raise answer
+
+    return request, calls
+
+
+# -- every row of the table, through the sending function
+
+
+def rows() -> Iterator[tuple[str, Row]]:
+    for action, call in {**CALLS, READING: READ}.items():
+        for row in (*call.rows, *ANY_CALL):
+            yield action, row
+
+
+ROWS = [
+    pytest.param(action, code.replace("*", "X") if code.startswith("*") else code, row, id=name)
+    for action, row in rows()
+    for code in row.codes
+    for name in [f"{action}-{code}"]
+]
+
+
+@pytest.mark.parametrize(("action", "code", "row"), ROWS)
+def test_every_row_is_what_sending_does(action: str, code: str, row: Row) -> None:
+    code = code.rstrip("*") + ("User" if code.endswith(".*") else "")
+    request, calls = answers(refusal(code), "second")
+    what = row.outcome
+    if code in ("ServiceUnavailable", "InternalError"):  # it may have been carried out
+        what = Outcome.RETRY if CALLS.get(action, READ).safe else Outcome.ADOPT
+    if what is Outcome.RETRY and not row.later:
+        assert send(action, request, pace_s=0.0001) == "second"
+        assert len(calls) == 2
+    elif what is Outcome.DONE:
+        assert send(action, request) is None
+        assert len(calls) == 1
+    else:
+        with pytest.raises(CloudError) as refused:
+            send(action, request)
+        assert len(calls) == 1
+        assert outcome_of(action, refused.value) is what
+        assert takes_minutes(action, refused.value) is row.later
+        # Airflow tries again what may succeed later, and what has to be looked for.
+        assert isinstance(refused.value, CloudUnavailableError) is (what is not Outcome.GIVE_UP)
+
+
+@pytest.mark.parametrize("action", [*CALLS, READING])
+@pytest.mark.parametrize("answer", [refusal("Odd", 500), no_answer()], ids=["5xx", "no reply"])
+def test_an_unknown_outcome_is_sent_again_where_that_is_safe(
+    action: str, answer: TeaException
+) -> None:
+    request, calls = answers(answer, "second")
+    if CALLS.get(action, READ).safe:
+        assert send(action, request, pace_s=0.0001) == "second"
+        return
+    with pytest.raises((CloudUnavailableError, UnclearReplyError)) as unclear:
+        send(action, request)
+    assert len(calls) == 1, "never blindly: the caller looks first"
+    assert outcome_of(action, unclear.value) is Outcome.ADOPT
+
+
+@pytest.mark.parametrize("action", [*CALLS, READING])
+def test_what_no_row_names_is_given_up(action: str) -> None:
+    request, calls = answers(refusal("Forbidden.RAM", 403), "second")
+    with pytest.raises(CloudError, match=r"Forbidden\.RAM"):
+        send(action, request)
+    assert len(calls) == 1
+
+
+def test_every_call_that_changes_something_is_in_the_table() -> None:
+    """A call without a place in the table counts as reading, which may always be repeated."""
+    sent = {
+        action
+        for path in HOOKS.glob("*.py")
+        for action in re.findall(
+            r"_(?:send|read|change)\(\s*\"([A-Z]\w+)\"", path.read_text(), re.MULTILINE
+        )
+    }
+    reading = {action for action in sent if re.match(r"Describe|List|Get", action)}
+    assert sent - reading == CALLS.keys()
+
+
+def test_what_creates_has_a_token_or_is_never_repeated_blindly() -> None:
+    for action, call in CALLS.items():
+        if call.creates:
+            assert call.safe in (TOKEN, ""), action
+        else:
+            assert call.safe in (TOKEN, ONCE), action
+
+
+# -- translation
 
 
 @pytest.mark.parametrize(
@@ -56,99 +163,73 @@ def no_answer() -> TeaException:
     ],
 )
 def test_each_answer_has_its_error(exc: TeaException, kind: type[PreloadError]) -> None:
-    assert type(translated(exc, READ)) is kind
+    assert type(translated(exc, "DeleteInstance")) is kind
 
 
 def test_code_message_and_request_id_are_the_clouds_own() -> None:
-    assert str(translated(refusal("QuotaExceed"), READ)) == "QuotaExceed: no (request 4F2A)"
+    assert str(translated(refusal("QuotaExceed"), READING)) == "QuotaExceed: no (request 4F2A)"
 
 
 def test_the_pause_that_the_cloud_asks_for_is_kept_in_seconds() -> None:
-    error = translated(refusal("Throttling", retry_after=1500), READ)
+    error = translated(refusal("Throttling", retry_after=1500), READING)
     assert isinstance(error, ThrottledError)
     assert error.retry_after_s == 1.5
 
 
-BUSY = CloudUnavailableError("InvalidStatus.Forbidden", "scaling", request_id="1")
-BROKEN = CloudUnavailableError("InternalError", "", request_id="1")
-SLOWER = ThrottledError("Throttling", "", request_id="1")
-LOST = UnclearReplyError("")
-REFUSED = CloudError("InvalidParameter", "", request_id="1")
+def test_an_error_that_is_not_the_clouds_is_given_up() -> None:
+    assert outcome_of(READING, PreloadError("x")) is Outcome.GIVE_UP
+    assert outcome("RunInstances", "InvalidParameter.Amount", 400) is Outcome.GIVE_UP
 
 
-@pytest.mark.parametrize(
-    ("error", "action", "repeat"),
-    [
-        pytest.param(SLOWER, "CreateClusterNodePool", True, id="throttled: nothing was done"),
-        pytest.param(BUSY, "CreateClusterNodePool", True, id="busy: nothing was done"),
-        pytest.param(BROKEN, "CreateClusterNodePool", False, id="broken: it may have been done"),
-        pytest.param(LOST, "CreateClusterNodePool", False, id="lost: it may have been done"),
-        pytest.param(LOST, "ImportKeyPair", False, id="a second import is an error"),
-        pytest.param(BROKEN, "RunInstances", True, id="a token makes it safe"),
-        pytest.param(LOST, "RunInstances", True, id="a token makes it safe, lost"),
-        pytest.param(LOST, "ModifyClusterNodePool", True, id="setting twice is setting once"),
-        pytest.param(LOST, "DescribeInstances", True, id="reading is safe"),
-        pytest.param(REFUSED, "DescribeInstances", False, id="refused for good"),
-        pytest.param(ValueError(), "DescribeInstances", False, id="not the cloud's error"),
-    ],
-)
-def test_only_what_is_safe_is_sent_again(error: Exception, action: str, repeat: bool) -> None:
-    assert may_repeat(error, CALLS.get(action, READ)) is repeat
-
-
-def test_what_is_done_already_is_not_sent_again() -> None:
-    gone = NotFoundError("InvalidInstanceId.NotFound", "", request_id="1")
-    assert not may_repeat(gone, CALLS["DeleteInstance"])
-
-
-def test_every_call_that_creates_without_token_is_sent_once() -> None:
-    assert not CALLS["CreateClusterNodePool"].repeat
-    assert not CALLS["ImportKeyPair"].repeat
-
-
-def answers(*each: str | TeaException) -> tuple[Callable[[], str], list[int]]:
-    """Return a request that gives ``each`` in turn, and the list that counts its calls."""
-    calls: list[int] = []
-
-    def request() -> str:
-        answer = each[len(calls)]
-        calls.append(1)
-        if isinstance(answer, str):
-            return answer
-        raise answer
-
-    return request, calls
+# -- sending
 
 
 def test_a_throttled_call_is_sent_until_it_is_taken() -> None:
     request, calls = answers(refusal("Throttling.User"), refusal("Throttling", 429), "taken")
-    assert send("CreateClusterNodePool", request, pace_s=0.001) == "taken"
+    assert send(CREATING, request, pace_s=0.001) == "taken"
     assert len(calls) == 3
 
 
-def test_an_unclear_create_is_sent_once() -> None:
-    request, calls = answers(no_answer(), "second")
-    with pytest.raises(UnclearReplyError, match="Connection aborted"):
-        send("CreateClusterNodePool", request, pace_s=0.001)
-    assert len(calls) == 1
+def test_each_time_that_it_is_sent_is_told_before() -> None:
+    request, calls = answers(refusal("Throttling.User"), "taken")
+    told: list[int] = []
+    send(CREATING, request, pace_s=0.001, before=lambda: told.append(len(calls)))
+    assert told == [0, 1]
 
 
-def test_deleting_what_is_gone_is_done() -> None:
-    request, _ = answers(refusal("InvalidInstanceId.NotFound", 404))
-    assert send("DeleteInstance", request) is None
+def test_what_was_just_made_is_not_gone_but_not_there_yet() -> None:
+    gone = refusal("InvalidInstanceId.NotFound", 404)
+    assert send("DeleteInstance", answers(gone)[0]) is None
+    request, calls = answers(gone, gone, "deleted")
+    assert send("DeleteInstance", request, pace_s=0.0001, is_young=True) == "deleted"
+    assert len(calls) == 3
+
+
+def test_what_was_just_made_and_stays_unknown_is_an_error_that_airflow_retries() -> None:
+    gone = refusal("InvalidInstanceId.NotFound", 404)
+    with pytest.raises(CloudUnavailableError):
+        send("DeleteInstance", answers(gone)[0], budget_s=0, is_young=True)
 
 
 def test_the_budget_ends_the_repeating_with_the_last_error() -> None:
     request, calls = answers(*[refusal("Throttling")] * 9)
     with pytest.raises(ThrottledError):
-        send("DescribeInstances", request, pace_s=0.001, budget_s=0)
+        send(READING, request, pace_s=0.001, budget_s=0)
     assert len(calls) == 1
 
 
 def test_a_pause_that_the_cloud_asks_for_is_kept_to() -> None:
-    request, calls = answers(refusal("Throttling", retry_after=1), "taken")
-    assert send("DescribeInstances", request, pace_s=0.0001) == "taken"
+    request, calls = answers(refusal("Throttling", retry_after=200), "taken")
+    assert send(READING, request, pace_s=0.0001) == "taken"
     assert len(calls) == 2
+
+
+def test_a_pause_beyond_the_budget_is_left_to_airflow() -> None:
+    request, calls = answers(refusal("Throttling", retry_after=90_000), "taken")
+    with pytest.raises(ThrottledError) as refused:
+        send(READING, request, pace_s=0.0001)
+    assert len(calls) == 1, "no worker is held for what will not come in time"
+    assert refused.value.retry_after_s == 90
 
 
 async def test_a_trigger_looks_once_and_gets_our_error() -> None:

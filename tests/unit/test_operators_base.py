@@ -10,12 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import BaseOperator, RetryAction
+from airflow.sdk import BaseOperator
 
-from ack_preload.domain import errors
 from ack_preload.domain.errors import InvalidInputError, ResourceFailedError
 from ack_preload.operators import build_instance, key_pair, node_pool, node_pool_end, snapshot
-from ack_preload.operators.base import RETRY_POLICY, TEARDOWN_POLICY, CloudOperator, as_mapping
+from ack_preload.operators.base import CloudOperator, as_mapping
 
 NOW = datetime.now(UTC)
 ACCOUNT = {"conn_type": "alibaba_cloud", "extra": {"region": "r", "installation": "tests"}}
@@ -120,57 +119,11 @@ def test_a_done_verdict_gives_its_detail() -> None:
     assert operator().read(event) == {}
 
 
-CLOUD: dict[str, Any] = {"code": "X", "message": "", "request_id": "1"}
-
-
-@pytest.mark.parametrize(
-    ("error", "action"),
-    [
-        (errors.ThrottledError(**CLOUD), RetryAction.RETRY),
-        (errors.CloudUnavailableError(**CLOUD), RetryAction.RETRY),
-        (errors.UnclearReplyError(""), RetryAction.RETRY),
-        (errors.CloudError(**CLOUD), RetryAction.FAIL),
-        (errors.NotFoundError(**CLOUD), RetryAction.FAIL),
-        (errors.ForeignResourceError(""), RetryAction.FAIL),
-        (errors.InvalidInputError(""), RetryAction.FAIL),
-        (errors.ResourceFailedError(""), RetryAction.FAIL),
-        (errors.ImageProofError(""), RetryAction.FAIL),
-        (errors.WaitTimeoutError(""), RetryAction.DEFAULT),
-        (errors.RemoteJobError(""), RetryAction.DEFAULT),
-        (ValueError(), RetryAction.DEFAULT),
-    ],
-)
-def test_airflow_retries_what_may_succeed(error: Exception, action: RetryAction) -> None:
-    assert RETRY_POLICY.evaluate(error, 1, 3).action is action
-
-
-@pytest.mark.parametrize(
-    ("error", "action"),
-    [
-        (errors.ThrottledError(**CLOUD), RetryAction.RETRY),
-        (errors.CloudError(**CLOUD), RetryAction.RETRY),
-        (errors.NotFoundError(**CLOUD), RetryAction.RETRY),
-        (errors.UnclearReplyError(""), RetryAction.RETRY),
-        (errors.ResourceFailedError(""), RetryAction.DEFAULT),
-        (errors.ForeignResourceError(""), RetryAction.FAIL),
-        (errors.InvalidInputError(""), RetryAction.FAIL),
-    ],
-)
-def test_a_teardown_asks_again_whatever_the_cloud_refused(
-    error: Exception, action: RetryAction
-) -> None:
-    assert TEARDOWN_POLICY.evaluate(error, 1, 6).action is action
-
-
-def test_the_retry_policy_survives_the_serialised_dag() -> None:
-    again = type(RETRY_POLICY).deserialize(RETRY_POLICY.serialize())
-    assert again.evaluate(errors.ThrottledError(**CLOUD), 1, 3).retry_delay == timedelta(minutes=2)
-
-
 @pytest.mark.parametrize("kind", OPERATORS, ids=lambda kind: kind.__name__)
 def test_every_argument_of_an_operator_is_templated(kind: type[BaseOperator]) -> None:
     """A form's value or an upstream id may stand in any of them."""
-    arguments = inspect.signature(kind.__init__).parameters.keys() - {"self", "kwargs"}
+    given = inspect.signature(kind.__init__).parameters.keys()
+    arguments = given - {"self", "kwargs", "makers"}  # makers are task ids: the DAG's own
     assert arguments | {"conn_id"} == set(kind.template_fields)
 
 

@@ -10,6 +10,7 @@ from airflow.sdk import BaseHook
 
 from ack_preload.hooks.account import CONN_TYPE, DEFAULT_CONN_ID, Account
 from ack_preload.hooks.calls import send
+from ack_preload.hooks.retry_table import CALLS, READ
 
 T = TypeVar("T")
 
@@ -31,6 +32,8 @@ class CloudHook(BaseHook):
         super().__init__()
         self.conn_id = conn_id
         self._account = account
+        self.before_create: Callable[[], None] = lambda: None
+        """Called before each time that something is asked for that costs money."""
 
     @classmethod
     async def aopen(cls, conn_id: str = DEFAULT_CONN_ID) -> Self:
@@ -41,9 +44,19 @@ class CloudHook(BaseHook):
     def account(self) -> Account:
         return self._account or Account.get(self.conn_id)
 
-    def _send(self, action: str, request: Callable[[], T]) -> T | None:
-        """Send a call; ``None`` when the cloud says that it is so already."""
-        return send(action, request, pace_s=self.account.poll_every_s or 1.0)
+    def _send(self, action: str, request: Callable[[], T], *, is_young: bool = False) -> T | None:
+        """Send a call; ``None`` when the cloud says that it is so already.
+
+        :param is_young: what it is about was just made: "not found" is then "not yet".
+        """
+        call = CALLS.get(action, READ)
+        return send(
+            action,
+            request,
+            pace_s=self.account.poll_every_s or 1.0,
+            is_young=is_young,
+            before=self.before_create if call.creates else lambda: None,
+        )
 
     def _read(self, action: str, request: Callable[[], T]) -> T:
         """Send a call that always has an answer: none of its errors means "already so"."""

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import BaseOperator
 
 from ack_preload.domain.disks import required
 from ack_preload.domain.errors import (
@@ -21,52 +21,12 @@ from ack_preload.domain.errors import (
 from ack_preload.domain.tags import Ownership, expiry, is_of_run, run_tag, token
 from ack_preload.domain.waits import WAITS, Verdict
 from ack_preload.hooks.account import DEFAULT_CONN_ID, Account
+from ack_preload.hooks.cloud import CloudHook
 from ack_preload.hooks.history import installation_of
 from ack_preload.triggers.state import SETTLING_LOOKS, SETTLING_S, StateTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-ERRORS = "ack_preload.domain.errors"
-
-WITH_PAUSES = (
-    RetryRule(exception=f"{ERRORS}.ThrottledError", retry_delay=timedelta(minutes=2)),
-    RetryRule(exception=f"{ERRORS}.CloudUnavailableError", retry_delay=timedelta(minutes=1)),
-    RetryRule(exception=f"{ERRORS}.UnclearReplyError", retry_delay=timedelta(seconds=30)),
-)
-
-
-def _fail(*names: str) -> RetryRule:
-    return RetryRule(
-        exception=[f"{ERRORS}.{name}" for name in names],
-        action=RetryAction.FAIL,
-        reason="the same call would fail again",
-    )
-
-
-RETRY_POLICY = ExceptionRetryPolicy(
-    rules=[
-        *WITH_PAUSES,
-        _fail(
-            "CloudError",
-            "ForeignResourceError",
-            "ImageProofError",
-            "InvalidInputError",
-            "ResourceFailedError",
-        ),
-    ]
-)
-"""For ``default_args``. First match wins: the retryable cloud errors stand before their base."""
-
-TEARDOWN_POLICY = ExceptionRetryPolicy(
-    rules=[
-        *WITH_PAUSES,
-        _fail("ForeignResourceError", "InvalidInputError"),
-        RetryRule(exception=f"{ERRORS}.CloudError", retry_delay=timedelta(minutes=1)),
-    ]
-)
-"""For teardowns. What refuses to go now may go in a minute, whatever code the cloud gave; one
-that gives up at the first refusal leaves what costs money."""
 
 DEFAULT_LIFETIME_H = 12
 """How long a resource of a run may live: a slow build with a full first snapshot, twice over."""
@@ -146,8 +106,17 @@ class CloudOperator(BaseOperator):
 
         To be called before anything else in :meth:`execute`: the note of an earlier try is
         deleted by Airflow when the next one starts, and what that one made may still not be shown.
+        It is noted again each time that a call which creates something is sent.
         """
-        context["ti"].xcom_push(key=CREATING, value=datetime.now(UTC).isoformat())
+        ti = context["ti"]
+
+        def note() -> None:
+            ti.xcom_push(key=CREATING, value=datetime.now(UTC).isoformat())
+
+        note()
+        hook = getattr(self, "hook", None)
+        if isinstance(hook, CloudHook):
+            hook.before_create = note
 
     def unsettled_until(self, context: Context, makers: Sequence[str]) -> datetime | None:
         """Return until when the cloud may not show what ``makers`` made; ``None`` if it would.

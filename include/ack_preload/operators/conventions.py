@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Asset, Param
 
-from ack_preload.operators.base import RETRY_POLICY, TEARDOWN_POLICY
+from ack_preload.operators.retry_policy import RETRY_POLICY, TEARDOWN_POLICY
 
 OWNER = "node-platform"
 TAG = "ack-preload"
