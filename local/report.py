@@ -27,6 +27,7 @@ ARMS = ("baseline", "preloaded")
 SIMULATED = {
     "instance_boot_s": "instance boot, before the machine starts",
     "instance_stop_s": "instance stop, before the machine is told",
+    "agent_boot_s": "start of Cloud Assistant's agent, after its instance runs",
     "snapshot_upload_s": "snapshot upload, after the disk was cloned",
     "kubelet_registration_s": "kubelet start until it registers",
     "task_step_s": "ACK's own delay before it acts on a change",

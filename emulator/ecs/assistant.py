@@ -1,4 +1,4 @@
-"""RunCommand, DescribeInvocationResults, StopInvocation and DescribeCloudAssistantStatus.
+"""RunCommand, StopInvocation and DescribeCloudAssistantStatus.
 
 https://www.alibabacloud.com/help/en/ecs/developer-reference/api-ecs-2014-05-26-runcommand
 Refused as not emulated: commands that are kept, scheduled or run at the next start, custom
@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from emulator.ecs import agents, invocations
-from emulator.ecs.actions import CLIENT_TOKEN, TAGS, action, tags_body, tags_of
-from emulator.ecs.invocations import INFOS, Invocation, Run, RunStatus
-from emulator.ecs.reading import has_tags, page, to_second
+from emulator.ecs.actions import CLIENT_TOKEN, action, tags_of
+from emulator.ecs.invocation_results import COMMAND_PAGES, COMMAND_TAGS, ENCODING
+from emulator.ecs.invocations import Invocation, Run
+from emulator.ecs.reading import page, to_second
 from emulator.ecs.resources import Instance
 from emulator.errors import BAD_REQUEST, FORBIDDEN, NOT_FOUND, ApiError, invalid, not_found
-from emulator.params import ANY, REQUIRED, Params, Rule, Rules
+from emulator.params import REQUIRED, Params, Rule
 
 if TYPE_CHECKING:
     from emulator.cloud import Cloud
@@ -27,31 +28,6 @@ MAX_INSTANCES = 100
 MAX_STOPPED = 50
 MAX_CONTENT = 24 * 1024  # after base64
 DEFAULT_TIMEOUT_S, MIN_TIMEOUT_S, MAX_TIMEOUT_S = 60, 10, 86400
-MAX_PAGE = 50
-MAX_TAG_KEY = 64  # of a command's tags; of a resource's it is 128
-
-COMMAND_TAGS: Rules = {
-    **TAGS,
-    "Tag": replace(TAGS["Tag"], code="NumberExceed.Tags"),
-    "Tag.Key": replace(TAGS["Tag.Key"], high=MAX_TAG_KEY),
-}
-ENCODING = Rule(pattern=r"(?i:PlainText|Base64)")  # the API takes any other for the default
-COMMAND_PAGES: Rules = {
-    "PageNumber": Rule(low=1, code="InvalidParam.PageNumber"),
-    "PageSize": Rule(low=1, high=MAX_PAGE, code="InvalidParam.PageSize"),
-    "MaxResults": Rule(low=1, high=MAX_PAGE, code="InvalidParameter.MaxResults"),
-    "NextToken": ANY,
-}
-# What a result's newer status is in the older field. Its page tells of the whole of a command.
-RECORD = {
-    RunStatus.PENDING: "Running",
-    RunStatus.RUNNING: "Running",
-    RunStatus.SUCCESS: "Finished",
-    RunStatus.STOPPING: "Stopping",
-    RunStatus.CANCELLED: "Stopped",
-    RunStatus.TERMINATED: "Stopped",
-}
-RECORDS = ("Running", "Finished", "Success", "Failed", "PartialFailed", "Stopped", "Stopping")
 
 
 @action(
@@ -151,7 +127,7 @@ def instances_of(cloud: Cloud, params: Params) -> list[Instance]:
     :raises ApiError: for none, one that is not there, and one that is named twice.
     """
     ids = params.get("InstanceId", [])
-    if not ids:
+    if not all(ids or [""]):
         raise ApiError(
             BAD_REQUEST, "MissingParam.InstanceId", "The parameter instanceId is missing or empty."
         )
@@ -164,81 +140,6 @@ def instances_of(cloud: Cloud, params: Params) -> list[Instance]:
             raise not_found("InvalidInstance.NotFound", "instance", instance_id)
         found.append(instance)
     return found
-
-
-@action(
-    "DescribeInvocationResults",
-    {
-        **COMMAND_TAGS,
-        **COMMAND_PAGES,
-        "RegionId": REQUIRED,
-        "InvokeId": ANY,
-        "InstanceId": ANY,
-        "CommandId": ANY,
-        "InvokeRecordStatus": Rule(one_of=RECORDS),
-        "ContentEncoding": ENCODING,
-        "IncludeHistory": Rule(not_here=(True,)),
-    },
-)
-def describe_invocation_results(cloud: Cloud, params: Params) -> dict[str, Any]:
-    """Show results; of an InvokeId that is not known there are none."""
-    shown = [
-        (invocation, run)
-        for invocation in cloud.invocations.shown().values()
-        if params.get("InvokeId") in (None, invocation.invoke_id)
-        and params.get("CommandId") in (None, invocation.command_id)
-        and has_tags(invocation.tags, params)
-        for run in invocation.runs.values()
-        if params.get("InstanceId") in (None, run.instance_id)
-        and params.get("InvokeRecordStatus") in (None, record(run), run.status)
-    ]
-    is_plain = params.get("ContentEncoding", "").lower() == "plaintext"
-    return {
-        "Invocation": page(
-            params,
-            shown,
-            lambda each: f"{each[0].invoke_id}/{each[1].instance_id}",
-            lambda page: {
-                "InvocationResults": {
-                    "InvocationResult": [result(*each, is_plain=is_plain) for each in page]
-                }
-            },
-        )
-    }
-
-
-def record(run: Run) -> str:
-    return RECORD.get(run.status, "Failed")
-
-
-def encoded(content: bytes, *, is_plain: bool) -> str:
-    return content.decode(errors="replace") if is_plain else base64.b64encode(content).decode()
-
-
-def result(invocation: Invocation, run: Run, *, is_plain: bool) -> dict[str, Any]:
-    """Return what became of a command on one instance, with what it has said so far."""
-    script = run.script
-    shown: dict[str, Any] = {
-        "InvokeId": invocation.invoke_id,
-        "CommandId": invocation.command_id,
-        "InstanceId": run.instance_id,
-        "InvocationStatus": run.status,
-        "InvokeRecordStatus": record(run),
-        "Output": encoded(script.output if script else b"", is_plain=is_plain),
-        "Dropped": script.dropped if script else 0,
-        "ErrorCode": run.error_code,
-        "ErrorInfo": INFOS.get(run.error_code, ""),
-        "Repeats": int(run.started is not None),
-        "StartTime": to_second(run.started),
-        "FinishedTime": to_second(run.finished),
-        "StopTime": to_second(run.stopped),
-        "Username": invocation.username,
-        "TerminationMode": "ProcessTree" if invocation.kills_tree else "Process",
-        "Tags": tags_body(invocation.tags),
-    }
-    if run.exit_code is not None:
-        shown["ExitCode"] = run.exit_code
-    return shown
 
 
 @action(

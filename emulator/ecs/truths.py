@@ -196,6 +196,7 @@ TRUTHS = dict(
         of("DescribeRegions"),
         of("RunCommand", REGION, COMMAND_TAGS, COMMAND),
         of("DescribeInvocationResults", REGION, COMMAND_TAGS, COMMAND_PAGES),
+        of("DescribeInvocations", REGION, COMMAND_TAGS, COMMAND_PAGES),
         of(
             "StopInvocation",
             REGION,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from emulator.app import Handle, running
 from tests.conftest import INSTANT
 from tests.emulator.paper_lab import Lab, paper_lab
-from tests.emulator.world import World
+from tests.emulator.world import SETTINGS, World
 
 
 @pytest.fixture
@@ -20,6 +21,14 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     yield world
     for held in world.machines.held.values():
         held.set()  # closing destroys machines, and a test may have held that
+    await world.cloud.close()
+
+
+@pytest.fixture
+async def slow_agents(tmp_path: Path) -> AsyncIterator[World]:
+    """Return such a cloud whose agents of Cloud Assistant take half a minute to come up."""
+    world = World(tmp_path, replace(SETTINGS, agent_boot_s=30))
+    yield world
     await world.cloud.close()
 
 

@@ -23,6 +23,11 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "DescribeKeyPairs": ("RegionId",),
     "DescribeImages": ("RegionId",),
     "DescribeImageFromFamily": ("RegionId", "ImageFamily"),
+    "RunCommand": ("RegionId", "Type", "CommandContent"),
+    "DescribeInvocationResults": ("RegionId",),
+    "DescribeInvocations": ("RegionId",),
+    "StopInvocation": ("RegionId", "InvokeId"),
+    "DescribeCloudAssistantStatus": ("RegionId",),
     "CreateClusterNodePool": (
         "nodepool_info",
         "scaling_group",
@@ -34,6 +39,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "ScaleClusterNodePool": ("count",),
 }
 
+_COMMAND_PAGES = {"PageNumber": (1, 10**30), "PageSize": (1, 50), "MaxResults": (1, 50)}
 # Least and most of a number.
 RANGES: dict[str, dict[str, tuple[int, int]]] = {
     "RunInstances": {
@@ -44,6 +50,10 @@ RANGES: dict[str, dict[str, tuple[int, int]]] = {
         "SpotDuration": (0, 1),
     },
     "CreateSnapshot": {"RetentionDays": (1, 65536)},
+    "RunCommand": {"Timeout": (10, 86400)},
+    "DescribeInvocationResults": _COMMAND_PAGES,
+    "DescribeInvocations": _COMMAND_PAGES,
+    "DescribeCloudAssistantStatus": _COMMAND_PAGES,
     "DescribeInstances": {"PageNumber": (1, 10**30), "PageSize": (1, 100), "MaxResults": (1, 100)},
     "DescribeInstanceStatus": {"PageNumber": (1, 10**30), "PageSize": (1, 50)},
     "DescribeDisks": {"PageNumber": (1, 10**30), "PageSize": (1, 100), "MaxResults": (1, 500)},
@@ -78,6 +88,15 @@ ENUMS: dict[str, dict[str, str]] = {
     },
     "StopInstance": {"StoppedMode": "KeepCharging"},
     "CreateSnapshot": {"Category": "Standard"},
+    "RunCommand": {
+        "Type": "RunShellScript",
+        "ContentEncoding": "PlainText",
+        "RepeatMode": "Once",
+        "TerminationMode": "ProcessTree",
+    },
+    "DescribeInvocationResults": {"InvokeRecordStatus": "Finished", "ContentEncoding": "Base64"},
+    "DescribeInvocations": {"InvokeStatus": "Success", "CommandType": "RunShellScript"},
+    "DescribeCloudAssistantStatus": {"OSType": "Linux"},
     "TagResources": {"ResourceType": "instance"},
     "DescribeInstances": {"Status": "Running"},
     "DescribeDisks": {"Status": "Available", "DiskType": "data", "Category": "cloud_essd"},
@@ -115,6 +134,7 @@ ENUMS: dict[str, dict[str, str]] = {
 }
 
 _TAG = {"Tag.1.Key": 128, "Tag.1.Value": 128}
+_COMMAND_TAG = {"Tag.1.Key": 64, "Tag.1.Value": 128}
 # Most characters of a text.
 LENGTHS: dict[str, dict[str, int]] = {
     "RunInstances": {
@@ -129,6 +149,15 @@ LENGTHS: dict[str, dict[str, int]] = {
     "CreateSnapshot": {**_TAG, "ClientToken": 64, "SnapshotName": 128, "Description": 256},
     "ImportKeyPair": {**_TAG, "KeyPairName": 128},
     "TagResources": _TAG,
+    "RunCommand": {
+        **_COMMAND_TAG,
+        "ClientToken": 64,
+        "CommandContent": 18 * 1024,
+        "Name": 128,
+        "Description": 512,
+        "WorkingDir": 200,
+        "Username": 255,
+    },
     "CreateClusterNodePool": {
         "nodepool_info.name": 63,
         "scaling_group.tags.1.key": 128,
@@ -149,6 +178,11 @@ LISTS: dict[str, dict[str, int]] = {
     "DescribeSnapshots": {"Tag.{}.Key": 20},
     "DescribeKeyPairs": {"Tag.{}.Key": 20},
     "DescribeInstanceStatus": {"InstanceId.{}": 100},
+    "RunCommand": {"Tag.{}.Key": 20, "InstanceId.{}": 100},
+    "DescribeInvocationResults": {"Tag.{}.Key": 20},
+    "DescribeInvocations": {"Tag.{}.Key": 20},
+    "StopInvocation": {"InstanceId.{}": 50},
+    "DescribeCloudAssistantStatus": {"InstanceId.{}": 100},
 }
 
 # Parameters that are a list of ids as JSON text, of at most 100.

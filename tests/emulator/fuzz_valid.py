@@ -62,6 +62,14 @@ READS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {**TAG, **NUMBERED, "Status": "all", "Usage": "none", "SnapshotIds": '["s-1"]'},
     ),
     "DescribeKeyPairs": (REGION, {**TAG, **NUMBERED, "IncludePublicKey": "true"}),
+    "DescribeInvocationResults": (
+        REGION,
+        {**TAG, **NUMBERED, "InvokeId": "t-1", "InvokeRecordStatus": "Finished"},
+    ),
+    "DescribeInvocations": (
+        REGION,
+        {**TAG, "MaxResults": "50", "InvokeStatus": "Success", "CommandName": "a"},
+    ),
     "DescribeImages": (REGION, {**NUMBERED, "Architecture": "x86_64", "Status": "Available"}),
     "DescribeImageFromFamily": (
         {**REGION, "ImageFamily": "acs:alibaba_cloud_linux_3_2104_lts_x64"},
@@ -182,3 +190,46 @@ async def delete_key_pairs(world: World) -> Valid:
     name = f"pair-{next(NUMBERS)}"
     world.ecs("ImportKeyPair", **REGION, KeyPairName=name, PublicKeyBody=PUBLIC_KEY)
     return ecs("DeleteKeyPairs", {**REGION, "KeyPairNames": json.dumps([name])})
+
+
+# -- Cloud Assistant
+
+
+@valid("RunCommand")
+async def run_command(world: World) -> Valid:
+    query = {
+        **REGION,
+        "Type": "RunShellScript",
+        "CommandContent": "echo hello",
+        "InstanceId.1": await world.running(),
+    }
+    return ecs(
+        "RunCommand",
+        query,
+        ClientToken=f"token-{next(NUMBERS)}",
+        ContentEncoding="plaintext",
+        Timeout="600",
+        WorkingDir="/opt",
+        Username="root",
+        Name="a command",
+        Description="a command",
+        KeepCommand="False",
+        EnableParameter="false",
+        RepeatMode="Once",
+        TerminationMode="ProcessTree",
+        Tag__1__Key="run",
+        Tag__1__Value="r",
+    )
+
+
+@valid("StopInvocation")
+async def stop_invocation(world: World) -> Valid:
+    instance_id = await world.running()
+    invoke_id = world.command(instance_id)
+    return ecs("StopInvocation", {**REGION, "InvokeId": invoke_id}, InstanceId__1=instance_id)
+
+
+@valid("DescribeCloudAssistantStatus")
+async def assistant_status(world: World) -> Valid:
+    query = {**REGION, "InstanceId.1": await world.running()}
+    return ecs("DescribeCloudAssistantStatus", query, OSType="Linux")

@@ -20,6 +20,7 @@ QUICK = [
     f"--set={name}=0"
     for name in (
         "instance_boot_s",
+        "agent_boot_s",
         "kubelet_registration_s",
         "task_step_s",
         "paper_kubelet_package_s",

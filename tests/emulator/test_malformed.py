@@ -133,7 +133,7 @@ CALLS: list[tuple[str, dict[str, Any], int, str]] = [
     ("no action", {"action": ""}, 404, "InvalidAction.NotFound"),
     ("an action in lower case", {"action": "describeinstances"}, 404, "InvalidAction.NotFound"),
     ("an action of ACK", {"action": "DescribeTaskInfo"}, 404, "InvalidAction.NotFound"),
-    ("an action that is not emulated", {"action": "RunCommand"}, 400, ABSENT),
+    ("an action that is not emulated", {"action": "CopySnapshot"}, 400, ABSENT),
 ]
 
 

@@ -24,20 +24,32 @@ async def create_snapshot(world: World) -> Call:
     return lambda **params: world.ecs("CreateSnapshot", DiskId=disk_id, **params)["SnapshotId"]
 
 
-CALLS = {"RunInstances": run_instances, "CreateSnapshot": create_snapshot}
+async def run_command(world: World) -> Call:
+    instance_id = await world.running()
+    return lambda **params: world.command(instance_id, **params)
+
+
+CALLS = {
+    "RunInstances": run_instances,
+    "CreateSnapshot": create_snapshot,
+    "RunCommand": run_command,
+}
 OTHER = {
     "RunInstances": {"InstanceName": "another"},
     "CreateSnapshot": {"SnapshotName": "another"},
+    "RunCommand": {"CommandContent": "false"},
 }
 BAD = {
     "RunInstances": ({"ImageId": "m-unknown"}, "InvalidImageId.NotFound"),
     "CreateSnapshot": ({"SnapshotName": "auto"}, "InvalidSnapshotName.Malformed"),
+    "RunCommand": ({"Timeout": "86401"}, "InvalidTimeout.ExceedLimit"),
 }
 
 
-def effects(world: World) -> tuple[int, int, int]:
+def effects(world: World) -> tuple[int, int, int, int]:
     cloud = world.cloud
-    return len(cloud.instances), len(cloud.disks), len(cloud.snapshots)
+    commands = len(cloud.invocations)
+    return len(cloud.instances), len(cloud.disks), len(cloud.snapshots), commands
 
 
 def test_every_action_with_a_token_in_the_api_obeys_it_here() -> None:

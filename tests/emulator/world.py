@@ -26,7 +26,11 @@ from tests.emulator.null_machines import NullMachines
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB7UmP0lxPoq7TgQqYiJC/sqEcWqR2B1hkYQmpoaYS9n"
 BOOT_S, STOP_S, UPLOAD_S, TASK_S = 10, 5, 100, 2
 SETTINGS = Settings(
-    instance_boot_s=BOOT_S, instance_stop_s=STOP_S, snapshot_upload_s=UPLOAD_S, task_step_s=TASK_S
+    agent_boot_s=0,
+    instance_boot_s=BOOT_S,
+    instance_stop_s=STOP_S,
+    snapshot_upload_s=UPLOAD_S,
+    task_step_s=TASK_S,
 )
 STEPS_OF_LOOP = 30
 
@@ -140,6 +144,28 @@ class World:
         await self.move(0)
         await self.move(UPLOAD_S)
         return snapshot_id
+
+    # -- commands
+
+    def command(self, *instance_ids: str, **params: Any) -> str:
+        """Run a command and return the id of its invocation."""
+        call = {
+            "RegionId": self.cloud.account.region_id,
+            "Type": "RunShellScript",
+            "CommandContent": "true",
+            **{f"InstanceId__{number}": each for number, each in enumerate(instance_ids, 1)},
+            **params,
+        }
+        invoke_id: str = self.ecs("RunCommand", **call)["InvokeId"]
+        return invoke_id
+
+    def results(self, **params: Any) -> list[dict[str, Any]]:
+        body = self.ecs(
+            "DescribeInvocationResults",
+            **{"RegionId": "cn-hangzhou", "ContentEncoding": "PlainText", **params},
+        )
+        found: list[dict[str, Any]] = body["Invocation"]["InvocationResults"]["InvocationResult"]
+        return found
 
     # -- node pools
 

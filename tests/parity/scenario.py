@@ -74,6 +74,7 @@ async def build(world: Recorder) -> None:
     world.ecs("DescribeInstanceStatus", RegionId=REGION)
     world.ecs("StartInstance", InstanceId=built)
     await world.settle()
+    await command(world, built)
     describe(world)
     disk = world.data_disk(built)["DiskId"]
     world.ecs("CreateSnapshot", DiskId=disk, SnapshotName="kept", RetentionDays=1, **TAG)
@@ -92,6 +93,25 @@ async def build(world: Recorder) -> None:
     describe(world)
     await world.settle()
     world.ecs("DeleteDisk", DiskId=disk)
+
+
+async def command(world: Recorder, instance_id: str) -> None:
+    """Have commands run that end, that fail, that are stopped and that are not sent at all."""
+    world.ecs("DescribeCloudAssistantStatus", RegionId=REGION, InstanceId__1=instance_id)
+    for code in (0, 1):
+        world.command(instance_id, Name="a command", **TAG)
+        await world.move(0)
+        world.machines.scripts[-1].end(code, b"said")
+        await world.move(0)
+    invoke_id = world.command(instance_id)
+    await world.move(0)
+    world.ecs("StopInvocation", RegionId=REGION, InvokeId=invoke_id)
+    await world.move(0)
+    for page in ({}, {"MaxResults": 10}):
+        world.ecs("DescribeInvocationResults", RegionId=REGION, **page)
+        world.ecs("DescribeInvocations", RegionId=REGION, **page)
+        world.ecs("DescribeCloudAssistantStatus", RegionId=REGION, **page)
+    world.ecs("DescribeInvocations", RegionId=REGION, InvokeId=invoke_id, IncludeOutput=True)
 
 
 def describe(world: Recorder) -> None:
