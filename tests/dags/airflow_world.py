@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from ack_preload.domain.tags import is_of_installation
 from ack_preload.store import Store
 from local.layout import HOME_VARIABLE, Layout
 from local.rest import AirflowApi
@@ -21,7 +23,6 @@ from local.stack import Stack, start_stack
 RUN_WITHIN_S = 900
 LOOK_EVERY_S = 0.5
 ENDED = ("success", "failed")
-PRODUCT = {"ack-preload/product": "ack-preload"}
 # The pool of the target with its node, and what the next nodes are made from.
 AFTER_ONE_NIGHT = {"node_pool": 1, "instance": 1, "snapshot": 1}
 
@@ -39,17 +40,22 @@ class World:
     def store(self) -> Store:
         return Store(f"sqlite:///{self.stack.layout.airflow / 'ack_preload.db'}")
 
+    @cached_property
+    def installation(self) -> str:
+        return self.store.installation()
+
     def resources(self) -> list[dict[str, Any]]:
         answer = httpx.get(f"{self.facts['control_url']}/state", trust_env=False)
         found: list[dict[str, Any]] = answer.json()["resources"]
         return found
 
     def leftovers(self) -> Counter[str]:
-        """Return how many of each kind carry our tag in the local cloud."""
+        """Return how many of each kind this Airflow has in the local cloud."""
         return Counter(
             each["kind"]
             for each in self.resources()
-            if PRODUCT.items() <= each["tags"].items() and each["kind"] not in ("node", "disk")
+            if is_of_installation(each["tags"], self.installation)
+            and each["kind"] not in ("node", "disk")
         )
 
     def requests(self) -> str:

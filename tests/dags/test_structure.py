@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ack_preload.operators.retry_policy import TEARDOWN_POLICY
 from ack_preload.operators.build_instance import RunBuildInstanceOperator
 from ack_preload.operators.conventions import OWNER, TAG
 from ack_preload.operators.key_pair import ImportKeyPairOperator
 from ack_preload.operators.measure import MeasureSampleOperator
 from ack_preload.operators.node_pool import ApplyNodePoolOperator
+from ack_preload.operators.retry_policy import TEARDOWN_POLICY
 from ack_preload.operators.snapshot import CreateSnapshotOperator
 from ack_preload.operators.watch import WatchRunOperator
 from tests.dags.conftest import DAGS
