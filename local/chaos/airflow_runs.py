@@ -12,7 +12,7 @@ The environment has to name Airflow's home and database before this module is im
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -91,22 +91,28 @@ class Airflow:
         *,
         within_s: float,
         patience_s: float | None = None,
+        before: Callable[[str], None] = lambda task_id: None,
     ) -> Outcome:
         """Run a DAG to its end.
 
+        :param before: called with the id of each task before each of its tries.
         :param patience_s: deadlines of waits come so early.
         :raises RunError: when it has no end within the time, or nothing is left to run.
         """
         dag = self._bag.dags[dag_id]
         outcome = Outcome(dag_id, run_id)
-        session = settings.Session()
+        session = new_session()
         deadline = time.monotonic() + within_s
         try:
             run = self._start(dag, run_id, conf, session)
+            idle = 0  # a failure takes a pass to reach each task after it
             while run.state == DagRunState.RUNNING:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or idle > len(dag.task_dict):
                     raise RunError(f"{dag_id} did not end within {within_s:.0f} s: {_shown(run)}")
+                idle += 1
                 for ti in self._next(run, session):
+                    idle = 0
+                    before(ti.task_id)
                     self._perform(dag, ti, outcome, patience_s)
             session.expire_all()
             outcome.state = str(run.state)
@@ -143,15 +149,11 @@ class Airflow:
             ti.scheduled_dttm = datetime.now(UTC)
         session.commit()
         every = run.get_task_instances(session=session)
-        scheduled = [ti for ti in every if ti.state == TaskInstanceState.SCHEDULED]
-        if not scheduled and run.state == DagRunState.RUNNING:
-            waiting = [ti for ti in every if ti.state == TaskInstanceState.UP_FOR_RETRY]
-            if not waiting:
-                raise RunError(f"nothing is left to run: {_shown(run)}")
-            for ti in waiting:  # the pause before the next try is over
+        for ti in every:
+            if ti.state == TaskInstanceState.UP_FOR_RETRY:  # its pause is over
                 ti.retry_delay_override, ti.end_date = 0.0, datetime.now(UTC) - LONG_AGO
-            session.commit()
-        return scheduled
+        session.commit()
+        return [ti for ti in every if ti.state == TaskInstanceState.SCHEDULED]
 
     def _perform(self, dag: Any, ti: Any, outcome: Outcome, patience_s: float | None) -> None:
         """Run one try of a task through all its deferrals."""
@@ -179,9 +181,17 @@ class Airflow:
             _resume(ti, done.msg.next_method, {"event": serialize(event)})
 
 
+def new_session() -> Any:
+    """Return a session with Airflow's database."""
+    if settings.Session is None:
+        raise RunError("Airflow has no database; AIRFLOW_HOME has to be set before it starts")
+    return settings.Session()
+
+
 def _fired(message: DeferTask, ti: Any, patience_s: float | None) -> Any:
     """Run the trigger of a deferral, rebuilt from what was serialized."""
-    arguments: Any = deserialize(message.trigger_kwargs)  # type: ignore[arg-type]  # plain values
+    plain: Any = message.trigger_kwargs
+    arguments: Any = deserialize(plain)
     if patience_s is not None and "deadline" in arguments:
         soon = datetime.now(UTC) + timedelta(seconds=patience_s)
         arguments["deadline"] = min(datetime.fromisoformat(arguments["deadline"]), soon).isoformat()
@@ -193,7 +203,7 @@ def _fired(message: DeferTask, ti: Any, patience_s: float | None) -> Any:
 
 
 def _resume(ti: Any, method: str, arguments: dict[str, Any]) -> None:
-    with settings.Session() as session:
+    with new_session() as session:
         ti.next_method, ti.next_kwargs = method, arguments
         ti.state = TaskInstanceState.SCHEDULED
         session.merge(ti)

@@ -24,7 +24,9 @@ class Case:
 
     :ivar stage: the task at which the fault strikes.
     :ivar fault: its kind, and what tells two of one kind apart.
-    :ivar faults: as the local cloud takes them, armed before the run.
+    :ivar faults: as the local cloud takes them, armed when the stage begins, so that they meet
+        this stage and no earlier one.
+    :ivar armed_at: another stage at which they are armed; ``start`` is the start of the run.
     :ivar settings: of the local cloud, beside those without delays.
     :ivar outcome: how the DAG run has to end.
     :ivar error: of a red one: a regular expression that the first failure has to match.
@@ -42,6 +44,7 @@ class Case:
     outcome: Outcome = "green"
     error: str = ""
     machines: str = "paper"
+    armed_at: str = ""
     after: tuple[str, ...] = ()
     settings: Mapping[str, float] = field(default_factory=dict)
     patience_s: float | None = None

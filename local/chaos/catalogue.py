@@ -23,24 +23,24 @@ ANSWERS: dict[str, Mapping[str, Any]] = {
 }
 """Faults of an answer. A single call of a stage is lost, late or refused: all recover."""
 
-# Stage -> DAG, what ran before, the call that it makes, and which of those calls is its own.
-CALLS: tuple[tuple[str, str, tuple[str, ...], str, int], ...] = (
-    (EXPORT, "export_image_list", FOR_BUILD, "DescribeClusterNodes", 1),
-    (BUILD, "import_key_pair", FOR_BUILD, "ImportKeyPair", 1),
-    (BUILD, "run_build_instance", FOR_BUILD, "RunInstances", 1),
-    (BUILD, "stop_instance", FOR_BUILD, "StopInstance", 1),
-    (BUILD, "create_snapshot", FOR_BUILD, "CreateSnapshot", 1),
-    (BUILD, "record_snapshot", FOR_BUILD, "TagResources", 1),
-    (BUILD, "delete_instance", FOR_BUILD, "DeleteInstance", 1),
-    (BUILD, "delete_key_pair", FOR_BUILD, "DeleteKeyPairs", 1),
-    (ROLLOUT, "create_canary_pool", FOR_ROLLOUT, "CreateClusterNodePool", 1),
-    (ROLLOUT, "add_canary_node", FOR_ROLLOUT, "ModifyClusterNodePool", 1),
-    (ROLLOUT, "promote_snapshot", FOR_CHANGE, "ModifyClusterNodePool", 2),
-    (ROLLOUT, "delete_canary_pool", FOR_ROLLOUT, "DeleteClusterNodepool", 1),
-    (MEASURE, "create_baseline_pool", FOR_ROLLOUT, "CreateClusterNodePool", 1),
-    (MEASURE, "measure_sample", FOR_ROLLOUT, "ModifyClusterNodePool", 1),
-    (MEASURE, "delete_pools", FOR_ROLLOUT, "DeleteClusterNodepool", 1),
-    (SWEEP, "sweep", FOR_BUILD, "DescribeClusterNodePools", 1),
+# DAG, stage, what ran before, and the call of the stage that is hit.
+CALLS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
+    (EXPORT, "export_image_list", FOR_BUILD, "DescribeClusterNodes"),
+    (BUILD, "import_key_pair", FOR_BUILD, "ImportKeyPair"),
+    (BUILD, "run_build_instance", FOR_BUILD, "RunInstances"),
+    (BUILD, "stop_instance", FOR_BUILD, "StopInstance"),
+    (BUILD, "create_snapshot", FOR_BUILD, "CreateSnapshot"),
+    (BUILD, "record_snapshot", FOR_BUILD, "TagResources"),
+    (BUILD, "delete_instance", FOR_BUILD, "DeleteInstance"),
+    (BUILD, "delete_key_pair", FOR_BUILD, "DeleteKeyPairs"),
+    (ROLLOUT, "create_canary_pool", FOR_ROLLOUT, "CreateClusterNodePool"),
+    (ROLLOUT, "add_canary_node", FOR_ROLLOUT, "ModifyClusterNodePool"),
+    (ROLLOUT, "promote_snapshot", FOR_CHANGE, "ModifyClusterNodePool"),
+    (ROLLOUT, "delete_canary_pool", FOR_ROLLOUT, "DeleteClusterNodepool"),
+    (MEASURE, "create_baseline_pool", FOR_ROLLOUT, "CreateClusterNodePool"),
+    (MEASURE, "measure_sample", FOR_ROLLOUT, "ModifyClusterNodePool"),
+    (MEASURE, "delete_pools", FOR_ROLLOUT, "DeleteClusterNodepool"),
+    (SWEEP, "sweep", FOR_BUILD, "DescribeClusterNodePools"),
 )
 # Looks at a state, many of them: an outage of all looks for a while.
 LOOKS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
@@ -52,9 +52,9 @@ LOOKS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
 
 
 def answer_faults() -> Iterator[Case]:
-    for dag, stage, after, action, nth in CALLS:
+    for dag, stage, after, action in CALLS:
         for fault, fields in ANSWERS.items():
-            armed = {**fields, "target": action, "nth": nth}
+            armed = {**fields, "target": action}
             yield Case(dag, stage, f"{fault}: {action}", (armed,), after=after)
     for dag, stage, after, action in LOOKS:
         for kind, more in (("server_error", {"status": 503}), ("reset_before", {})):
@@ -111,10 +111,10 @@ def resource_faults() -> Iterator[Case]:
         MEASURE, "measure_sample", "no_stock", (sold_out,), "red",
         "ResourceFailedError", after=FOR_ROLLOUT,
     )  # fmt: skip
-    broken = {"kind": "node_error", "message": "node initialization failed"}
-    for stage, target in (("add_canary_node", "*canary*"), ("await_new_nodes", "preloaded")):
+    broken: dict[str, Any] = {"kind": "node_error", "message": "node initialization failed"}
+    for stage in ("add_canary_node", "promote_snapshot"):
         yield Case(
-            ROLLOUT, stage, "node_error", ({**broken, "target": target, "times": 0},), "red",
+            ROLLOUT, stage, "node_error", ({**broken, "times": 0},), "red",
             "ResourceFailedError: .*node initialization failed", after=FOR_ROLLOUT,
         )  # fmt: skip
     yield Case(
@@ -124,7 +124,6 @@ def resource_faults() -> Iterator[Case]:
 
 
 REMOTE = ("prepare_disk", "install_runtime", "pull_images", "add_kubelet_package", "seal_disk")
-# How many SSH connections the stages before a stage make, at least: then the fault is its own.
 SSH = {"export_image_list": (EXPORT, FOR_BUILD), "prove_images": (ROLLOUT, FOR_ROLLOUT)}
 OURS = "ack-preload-*"  # the build instance, by its name
 
@@ -132,15 +131,20 @@ OURS = "ack-preload-*"  # the build instance, by its name
 def ssh_faults() -> Iterator[Case]:
     for kind in ("ssh_refused", "ssh_dropped"):
         for stage, (dag, after) in SSH.items():
-            fault = {"kind": kind, "target": "*"}
-            yield Case(dag, stage, kind, (fault,), after=after)
-        for number, stage in enumerate(REMOTE):
-            fault = {"kind": kind, "target": OURS, "nth": 1 + 3 * number}
-            yield Case(BUILD, stage, kind, (fault,), after=FOR_BUILD)
+            yield Case(dag, stage, kind, ({"kind": kind, "target": "*"},), after=after)
+        for stage in REMOTE:
+            armed = {"kind": kind, "target": OURS}
+            yield Case(BUILD, stage, kind, (armed,), after=FOR_BUILD)
+    new_key = {"kind": "host_key_changed", "target": OURS}
+    for stage in REMOTE[1:]:
+        yield Case(
+            BUILD, stage, "host_key_changed", (new_key,), "red", "[Hh]ost key", after=FOR_BUILD
+        )
 
 
 def machine_faults() -> Iterator[Case]:
-    pull, blobs = "pull_images", {"kind": "registry_error", "target": "*"}
+    pull: str = "pull_images"
+    blobs: dict[str, Any] = {"kind": "registry_error", "target": "*"}
     for status in (429, 500, 503):
         once = {**blobs, "status": status}
         yield Case(BUILD, pull, f"registry_error {status}", (once,), after=FOR_BUILD)
@@ -167,7 +171,8 @@ def machine_faults() -> Iterator[Case]:
 
 
 def package_faults() -> Iterator[Case]:
-    stage, missing = "add_kubelet_package", {"kind": "package_missing", "target": "*"}
+    stage: str = "add_kubelet_package"
+    missing: dict[str, Any] = {"kind": "package_missing", "target": "*"}
     yield Case(
         BUILD, stage, "package_missing 404", ({**missing, "times": 0},), "red",
         "(RemoteJobError|ResourceFailedError): kubelet_package.sh", after=FOR_BUILD,
@@ -182,13 +187,14 @@ def package_faults() -> Iterator[Case]:
 
 
 def lagging() -> Iterator[Case]:
-    """Reads that come late, and tokens that are still at work when the call is repeated."""
+    """Yield those where reads come late, and a token is at work when its call is repeated."""
     late = {"read_delay_s": 1.0}
-    for dag, after in ((BUILD, FOR_BUILD), (ROLLOUT, FOR_ROLLOUT), (MEASURE, FOR_ROLLOUT)):
-        yield Case(dag, "all", "reads lag by 1 s", after=after, settings=late)
-    for dag, stage, after, action, nth in CALLS:
+    for dag in (BUILD, ROLLOUT, MEASURE):
+        before = FOR_BUILD if dag == BUILD else FOR_ROLLOUT
+        yield Case(dag, "all", "reads lag by 1 s", after=before, settings=late)
+    for dag, stage, after, action in CALLS:
         if action in ("RunInstances", "CreateSnapshot", "CreateClusterNodePool"):
-            lost = {"kind": "reset_after", "target": action, "nth": nth}
+            lost = {"kind": "reset_after", "target": action}
             settings = {"read_delay_s": 1.0, "token_processing_s": 1.0}
             fault = f"reset_after: {action}, reads lag, tokens at work"
             yield Case(dag, stage, fault, (lost,), after=after, settings=settings)

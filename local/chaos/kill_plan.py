@@ -91,14 +91,14 @@ class Plan:
 
 
 def task_and_triggerer(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)) -> Plan:
-    """Every task process once, at its first try, and the triggerer once in every wait."""
+    """Kill every task process once, at its first try, and the triggerer once in every wait."""
     tasks = [Kill("task process", *stage, hold=hold) for stage, hold in STAGES.items()]
     waits = [Kill("triggerer", *stage) for stage in DEFERRED]
     return Plan("tasks and triggerer", tuple(k for k in (*tasks, *waits) if k.dag in dags))
 
 
 def scheduler(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)) -> Plan:
-    """The scheduler once at every stage, with all that runs under it, as its cgroup would."""
+    """Kill the scheduler once at every stage, with all that runs under it, as by its cgroup."""
     # The pool is there from the night before: it is changed now.
     holds = STAGES | {(ROLLOUT, "promote_snapshot"): "ModifyClusterNodePool"}
     return Plan(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 BUSY_WITHIN_S = 60
 TASKS = """
-SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.state, ti.try_number, tr.triggerer_id
+SELECT ti.id, ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.state, ti.try_number,
+    tr.triggerer_id
 FROM task_instance ti LEFT JOIN trigger tr ON tr.id = ti.trigger_id
 JOIN dag_run dr ON dr.dag_id = ti.dag_id AND dr.run_id = ti.run_id
 WHERE dr.state = 'running' OR dr.id > ?
@@ -59,7 +60,7 @@ class Metadata:
         """Return the tasks of every run that began since this object was made."""
         with closing(self._open()) as connection:
             found = connection.execute(TASKS, (self._since,)).fetchall()
-        return [Row(*row[:5], row[5] or "none", *row[6:]) for row in found]
+        return [Row(*(*row[:5], row[5] or "none", *row[6:8])) for row in found]
 
     def end_pauses(self, rows: Iterable[Row]) -> None:
         """Let the next try of those that wait for it start now, as if the pause were over."""

@@ -1,9 +1,9 @@
-"""What goes on beside a run: faults that are relieved in time, and what the harness does itself."""
+"""What goes on beside a run: faults armed and relieved, and what the harness does itself."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ack_preload.domain.tags import PURPOSE_KEY
@@ -19,20 +19,29 @@ class Beside:
     A context; leaving it ends the thread, and raises what went wrong in it.
     """
 
-    def __init__(self, account: Account, case: Case, fault_ids: Sequence[str]) -> None:
+    def __init__(self, account: Account, case: Case) -> None:
         self._account = account
         self._case = case
-        self._fault_ids = fault_ids
+        self._fault_ids: list[str] = []
         self._over = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=case.name, daemon=True)
         self.done = ""  # what was done, as the report says it
-        self.struck = 0
+        self._struck = 0
 
     def __enter__(self) -> Beside:
+        return self
+
+    def before(self, task_id: str) -> None:
+        """Arm the faults when their stage begins, and start to wait for the first to strike."""
+        if self._fault_ids or task_id != (self._case.armed_at or self._case.stage):
+            return
+        self._fault_ids = [self._account.arm(fault) for fault in self._case.faults]
         if self._case.relief_s is not None or self._case.happens:
             self._thread.start()
-        return self
+
+    def struck(self) -> int:
+        return self._struck or sum(map(self._account.struck, self._fault_ids))
 
     def __exit__(self, *error: object) -> None:
         self._over.set()
@@ -49,7 +58,7 @@ class Beside:
             if self._case.happens:
                 self.done = MISHAPS[self._case.happens](self._account)
             if self._case.relief_s is not None and not self._over.wait(self._case.relief_s):
-                self.struck = sum(map(self._account.struck, self._fault_ids))
+                self._struck = self.struck()
                 for fault_id in self._fault_ids:
                     self._account.disarm(fault_id)
         except Exception as exc:  # raised again where it is waited for

@@ -16,9 +16,9 @@ from alibabacloud_cs20151215.client import Client as CsClient
 from alibabacloud_ecs20140526 import models as ecs
 from alibabacloud_ecs20140526.client import Client as EcsClient
 from alibabacloud_tea_openapi.utils_models import Config, OpenApiRequest, Params
-from darabonba.runtime import RuntimeOptions
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from darabonba.runtime import RuntimeOptions
 
 from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT, PRODUCT_KEY, PURPOSE_KEY, RUN_KEY
 from local.chaos.judge import Scene
@@ -36,6 +36,8 @@ OTHER_INSTALLATION = {
     PURPOSE_KEY: "build",
 }
 WITHIN_S = 60.0
+LAG_S = 10.0  # longer than what a case lets reads lag
+DISK_GIB = 41  # no system disk has this size
 
 
 class Account:
@@ -117,12 +119,13 @@ def _neighbour(account: Account, name: str, tags: Mapping[str, str]) -> None:
         instance_name=name,
         v_switch_id=facts["vswitch_id"],
         security_group_id=facts["security_group_id"],
-        data_disk=[ecs.RunInstancesRequestDataDisk(category="cloud_essd", size=40)],
+        data_disk=[ecs.RunInstancesRequestDataDisk(category="cloud_essd", size=DISK_GIB)],
         tag=[ecs.RunInstancesRequestTag(key=k, value=v) for k, v in tags.items()],
     )
     answer = account.ecs.run_instances(request).body
     (instance_id,) = answer.instance_id_sets.instance_id_set
     account.until(f"{instance_id} is Running", lambda: _state(account, instance_id) == "Running")
+    account.advance(LAG_S)
     snapshot_id = account.ecs.create_snapshot(
         ecs.CreateSnapshotRequest(
             disk_id=_data_disk(account, instance_id),
@@ -165,11 +168,13 @@ def _state(account: Account, resource_id: str) -> str:
 
 
 def _data_disk(account: Account, instance_id: str) -> str:
-    request = ecs.DescribeDisksRequest(
-        region_id=account.facts["region_id"], instance_id=instance_id, disk_type="data"
-    )
-    (disk,) = account.ecs.describe_disks(request).body.disks.disk
-    return str(disk.disk_id)
+    """Return its disk that is not the system's; asked beside the API, whose reads may lag."""
+    disks = [
+        each
+        for each in account.scene().resources.values()
+        if each.get("instance_id") == instance_id and each.get("size_gib") == DISK_GIB
+    ]
+    return str(disks[-1]["id"])
 
 
 def expire(account: Account, lines: list[Mapping[str, Any]]) -> None:

@@ -14,7 +14,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ RUN_WITHIN_S = 180.0
 GONE_WITHIN_S = 20.0
 CASES_OF_A_WORLD = 12  # then a new one, so that what is kept does not pile up
 RUNNER = "airflow in one process"
-DELETING: Mapping[str, Any] = {"dry_run": False}
+Conf = Mapping[str, Any]
+DELETING: Conf = {"dry_run": False}
 UNCOUNTED = frozenset({"disk_full"})  # a condition, which counts no strikes
 
 
@@ -85,21 +86,26 @@ class Worker:
         self._world, self._of, self._used = made, case.world, 1
         return made
 
-    def _run(self, dag_id: str, conf: Mapping[str, Any], patience_s: float | None = None) -> Outcome:
+    def _run(
+        self,
+        dag_id: str,
+        conf: Mapping[str, Any],
+        patience_s: float | None = None,
+        before: Callable[[str], None] = lambda task_id: None,
+    ) -> Outcome:
         run_id = f"chaos__{next(self._numbers)}"
         return self._airflow.run(
-            dag_id, run_id, conf, within_s=RUN_WITHIN_S, patience_s=patience_s
+            dag_id, run_id, conf, within_s=RUN_WITHIN_S, patience_s=patience_s, before=before
         )
 
     def _try(self, case: Case, place: World, result: Result) -> None:
         account = place.account
         before = account.scene()
-        fault_ids = [account.arm(fault) for fault in case.faults]
         conf = DELETING if case.dag == SWEEP else {"target": TARGET}
         try:
-            with Beside(account, case, fault_ids) as beside:
-                outcome = self._run(case.dag, conf, case.patience_s)
-            result.struck = beside.struck or sum(map(account.struck, fault_ids))
+            with Beside(account, case) as beside:
+                outcome = self._run(case.dag, conf, case.patience_s, beside.before)
+                result.struck = beside.struck()
         finally:
             account.disarm_all()
         result.outcome = "green" if outcome.state == "success" else "red"

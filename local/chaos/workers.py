@@ -1,4 +1,4 @@
-"""The processes that run cases, seen from outside: started, asked, and started anew when they hang."""
+"""The processes that run cases, seen from outside: started, asked, and ended when they hang."""
 
 from __future__ import annotations
 

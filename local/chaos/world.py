@@ -21,7 +21,8 @@ from local.chaos.judge import Kept, Scene
 from local.chaos.neighbours import Account, settle_down
 from local.cloud_files import TARGET, connections, targets
 
-POLL_EVERY_S = 0.05
+FIELDS = ("conn_type", "login", "password", "port")
+POLL_EVERY_S = 0.25
 VISIBLE_WITHIN_S = 0.2  # as long as reads may lag: they do not, unless a case says so
 # No delays, and contents as small as they can be: what is tried is order and outcome, not speed.
 INSTANT = Settings(
@@ -61,7 +62,7 @@ class World:
             if each["conn_type"] != "ssh":
                 extra["poll_every_s"] = POLL_EVERY_S
                 extra["visible_within_s"] = max(VISIBLE_WITHIN_S, 2 * lag_s)
-            fields = {k: v for k, v in each.items() if k in ("conn_type", "login", "password", "port")}
+            fields = {name: each[name] for name in FIELDS if name in each}
             name = f"AIRFLOW_CONN_{each['connection_id'].upper()}"
             os.environ[name] = json.dumps(fields | {"extra": extra})
         history = {"conn_type": "sqlite", "host": str(self.history)}
