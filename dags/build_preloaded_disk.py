@@ -33,8 +33,7 @@ from ack_preload.operators.conventions import (
 from ack_preload.operators.inputs import ReadInputsOperator
 from ack_preload.operators.key_pair import DeleteKeyPairOperator, ImportKeyPairOperator
 from ack_preload.operators.record import RecordSnapshotOperator
-from ack_preload.operators.snapshot import CreateSnapshotOperator
-from ack_preload.operators.sweep import DiscardSnapshotsOperator
+from ack_preload.operators.snapshot import CreateSnapshotOperator, DiscardSnapshotsOperator
 from ack_preload.operators.watch import WatchRunOperator
 
 
@@ -88,7 +87,9 @@ def build_preloaded_disk() -> None:
         **machine,
     )
     seal = disk.SealDiskOperator(task_id="seal_disk", lock_digest=lock, **machine)
-    stop = StopInstanceOperator(task_id="stop_instance", instance_id=instance_id)
+    stop = StopInstanceOperator(
+        task_id="stop_instance", instance_id=instance_id, makers=[instance.task_id]
+    )
     snapshot = CreateSnapshotOperator(
         task_id="create_snapshot",
         disk_id=disk_id,
@@ -112,10 +113,17 @@ def build_preloaded_disk() -> None:
     )
     # Whatever lives on the instance is a set-up of its deletion: clearing one clears them all.
     work = [inputs, versions, key_pair, instance, prepare, runtime, pull, package, seal, stop]
-    discard = DiscardSnapshotsOperator(task_id="discard_snapshot", **TEARDOWN)
-    release = DeleteInstanceOperator(task_id="delete_instance", **TEARDOWN)
-    delete_key = DeleteKeyPairOperator(task_id="delete_key_pair", **TEARDOWN)
-    for teardown in (discard, release, delete_key):
+    discard = DiscardSnapshotsOperator(
+        task_id="discard_snapshot", makers=[snapshot.task_id], **TEARDOWN
+    )
+    release = DeleteInstanceOperator(
+        task_id="delete_instance", makers=[instance.task_id], **TEARDOWN
+    )
+    delete_key = DeleteKeyPairOperator(
+        task_id="delete_key_pair", makers=[key_pair.task_id], **TEARDOWN
+    )
+    discard.as_teardown(setups=[*work, snapshot], on_failure_fail_dagrun=True)
+    for teardown in (release, delete_key):
         teardown.as_teardown(setups=work, on_failure_fail_dagrun=True)
 
     chain(key_pair, instance, prepare, runtime, [pull, package], seal, stop, snapshot)

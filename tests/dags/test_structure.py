@@ -9,9 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import jinja2
 import pytest
+from airflow.utils.types import DagRunType
 
 from ack_preload.operators.build_instance import RunBuildInstanceOperator
 from ack_preload.operators.conventions import OWNER, TAG
@@ -115,6 +118,18 @@ def test_every_paid_resource_has_a_teardown_that_can_turn_the_run_red(dagbag: Da
         )
 
 
+def test_what_makes_a_paid_resource_is_a_setup_of_what_undoes_it(dagbag: DagBag) -> None:
+    for dag, task in tasks(dagbag):
+        # A sample makes a node of a pool, which goes with the pool.
+        if issubclass(kind(task), PAID) and kind(task) is not MeasureSampleOperator:
+            undone = [each for each in task.downstream_list if each.is_teardown]
+            assert task.is_setup, f"{dag.dag_id}.{task.task_id}: name it in setups of its teardown"
+            assert undone, (
+                f"{dag.dag_id}.{task.task_id}: clearing what comes after it has to make it anew "
+                "and to undo it again, so name it in the setups of its teardown"
+            )
+
+
 def test_a_teardown_runs_although_what_it_undoes_failed_half_way(dagbag: DagBag) -> None:
     for dag, task in tasks(dagbag):
         if task.is_teardown and kind(task) is not WatchRunOperator:
@@ -200,6 +215,24 @@ def test_all_params_say_what_they_are(dagbag: DagBag) -> None:
             assert schema.get("type"), f"{dag_id}: param {name} has no type"
             text = dag.params.get_param(name).description
             assert text, f"{dag_id}: param {name} has no description ({param!r})"
+
+
+def dry_run_of(dagbag: DagBag, run_type: DagRunType, **params: bool) -> str:
+    """Return what the sweep's template says for a run of that type."""
+    dag = dagbag.dags["sweep_leftovers"]
+    given = {name: dag.params[name] for name in dag.params} | params
+    template = jinja2.Template(dag.get_task("sweep").is_dry_run)
+    return template.render(params=given, dag_run=SimpleNamespace(run_type=run_type))
+
+
+def test_the_sweep_deletes_every_hour_and_by_hand_only_when_asked_to(dagbag: DagBag) -> None:
+    assert dagbag.dags["sweep_leftovers"].timetable.expression == "7 * * * *"
+    assert dry_run_of(dagbag, DagRunType.SCHEDULED) == "False"
+    for run_type in set(DagRunType) - {DagRunType.SCHEDULED}:
+        assert dry_run_of(dagbag, run_type) == "True", f"{run_type}: a dry run is the default"
+        assert dry_run_of(dagbag, run_type, dry_run=False) == "False"
+    told = dagbag.dags["sweep_leftovers"].params.get_param("dry_run").description
+    assert "hourly runs always delete" in told, "the form must say what the schedule does"
 
 
 PARSE = """
