@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,3 +66,9 @@ def snapshots(cloud: Handle) -> tuple[str, str]:
         )
         cloud.run_until(lambda: hook.snapshot(ids[-1]).status == "accomplished")  # type: ignore[union-attr]  # it exists
     return ids[0], ids[1]
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """Return a name for a node pool of this test's own, in a cloud that it shares."""
+    return f"pool-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]}"

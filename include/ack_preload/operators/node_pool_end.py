@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.errors import NotFoundError, ResourceFailedError
 from ack_preload.domain.node_pools import NodePoolView, tags_for_api
-from ack_preload.domain.pool_runs import disk_before, is_changed_by, is_only_of, tags_of_return
+from ack_preload.domain.pool_runs import (
+    disk_before,
+    holder,
+    is_changed_by,
+    is_only_of,
+    tags_of_return,
+)
 from ack_preload.domain.tags import PREVIOUS_KEY, PURPOSE_KEY, is_of_installation, refuse_foreign
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.base import CloudOperator
 from ack_preload.operators.node_pool import ROLLOUT
 from ack_preload.operators.pool_changes import AckOperator
+from ack_preload.operators.teardown import GONE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,7 +36,12 @@ USABLE = "accomplished"
 
 
 class PoolsOperator(AckOperator):
-    """Delete node pools one after the other; return the ids of those that are gone."""
+    """Delete node pools one after the other; return the ids of those that are gone.
+
+    :ivar makers: ids of the tasks of this run that make what is deleted here.
+    """
+
+    makers: Sequence[str] = ()
 
     def _delete(
         self, context: Context, cluster_id: str, pools: Sequence[NodePoolView]
@@ -53,22 +65,28 @@ class PoolsOperator(AckOperator):
             subject = {"cluster_id": cluster_id, "node_pool_id": going[0]}
             rest = {"going": list(going), "gone": list(gone)}
             self.wait_for("node_pool_gone", {**subject, **rest}, "resume_deleting")
-        self._finish(context)
-        return list(gone)
+        return self._end(context, gone)
 
-    def _finish(self, context: Context) -> None:
-        """Say what could not be done, after all that could be."""
+    def _end(self, context: Context, gone: Sequence[str]) -> list[str]:
+        """Return all that this try deleted; first look again while more may come to light."""
+        ti = context["ti"]
+        before = ti.xcom_pull(task_ids=ti.task_id, key=GONE, map_indexes=ti.map_index) or []
+        every = list(dict.fromkeys([*before, *gone]))
+        makers = self.makers if self._may_miss(context, every) else ()
+        if until := self.unsettled_until(context, makers):
+            ti.xcom_push(key=GONE, value=every)
+            self.look_again(until)
+        return every
+
+    def _may_miss(self, context: Context, gone: Sequence[str]) -> bool:
+        """Tell whether the makers may have made what the cloud does not list yet."""
+        return not gone
 
     def resume_deleting(self, context: Context, event: Mapping[str, Any]) -> list[str]:
         self.read(event)
         subject = event["subject"]
         first, *rest = subject["going"]
         return self._await_next(context, subject["cluster_id"], rest, [*subject["gone"], first])
-
-    def _await_shown(self, context: Context, makers: Sequence[str]) -> None:
-        """Look again later, when what those tasks made may not be listed yet."""
-        if at := self.unsettled_until(context, makers):
-            self.look_again(at)
 
 
 class DeleteNodePoolOperator(PoolsOperator):
@@ -105,10 +123,11 @@ class DeleteNodePoolOperator(PoolsOperator):
     def execute(self, context: Context) -> list[str]:
         if not self.cluster_id:  # the run failed before it knew its target: nothing was made
             return []
-        doomed = self._doomed(context)
-        if not doomed:
-            self._await_shown(context, self.makers)
-        return self._delete(context, self.cluster_id, doomed)
+        return self._delete(context, self.cluster_id, self._doomed(context))
+
+    def _may_miss(self, context: Context, gone: Sequence[str]) -> bool:
+        by_run = not self.node_pool_id and not self.pool_name  # there may be one of each maker
+        return by_run or not gone
 
     def _doomed(self, context: Context) -> list[NodePoolView]:
         if not self.node_pool_id and not self.pool_name:
@@ -152,19 +171,14 @@ class RestoreNodePoolOperator(PoolsOperator):
     def execute(self, context: Context) -> list[str]:
         if not self.cluster_id:  # the run failed before it knew its target: nothing was applied
             return []
-        if not self._has_pool(context):
-            self._await_shown(context, self.makers)
         task_ids = [self._restore(pool) for pool in self._changed(context)]
         return self._settle_next(context, [task_id for task_id in task_ids if task_id])
 
-    def _has_pool(self, context: Context) -> bool:
-        """Tell whether what this run made or changed is shown, good or bad."""
-        mine = self.run_tag(context), self.installation
-        return any(
-            (is_only_of(pool.tags, *mine) and pool.tags.get(PURPOSE_KEY) == ROLLOUT)
-            or is_changed_by(pool.tags, *mine)
-            for pool in self._pools()
-        )
+    def _may_miss(self, context: Context, gone: Sequence[str]) -> bool:
+        """One pool is all that a rollout makes: when it is seen, good or bad, there is no more."""
+        run = self.run_tag(context)
+        seen = [pool for pool in self._pools() if pool.tags.get(PURPOSE_KEY) == ROLLOUT]
+        return not gone and not any(holder(pool.tags) == run for pool in seen)
 
     def _pools(self) -> list[NodePoolView]:
         """Return our pools of the cluster; none when the cluster is gone."""
@@ -211,7 +225,7 @@ class RestoreNodePoolOperator(PoolsOperator):
         self.read(event)
         return self._settle_next(context, event["subject"]["rest"])
 
-    def _finish(self, context: Context) -> None:
+    def _end(self, context: Context, gone: Sequence[str]) -> list[str]:
         """Fail for each pool whose way back is gone: it has to be seen, and it serves meanwhile."""
         stuck = [
             f"node pool {pool.node_pool_id} ({pool.name}) keeps snapshot {pool.snapshot_id}, as "
@@ -222,6 +236,7 @@ class RestoreNodePoolOperator(PoolsOperator):
             raise ResourceFailedError(
                 f"{'; '.join(stuck)}; run build_preloaded_disk and roll_out_node_pool again"
             )
+        return super()._end(context, gone)
 
     def _restore(self, pool: NodePoolView) -> str:
         """Give a pool its earlier disk; return the task id, "" when that cannot be had any more."""
