@@ -189,6 +189,9 @@ class Emulator:
             "kube_url": cloud.clusters[seed.CLUSTER_ID].kube_url,
             "kube_ca_file": str(kube.pki.ca_file.resolve()),
             "registry": machines.registry,
+            "private_registry": machines.private_registry,
+            "registry_username": machines.registry_login.username,
+            "registry_password": machines.registry_login.password,
             "packages_url": machines.packages_url,
             "region_id": account.region_id,
             "zone_id": account.zone_id,
@@ -205,6 +208,7 @@ class Emulator:
             "ssh_port": machines.ssh_port,
             "ssh_private_key_file": str(key_file.resolve()) if pool_id else "",
             "workload_image": machines.workload_image(),
+            "private_image": machines.private_image(),
             "simulated": simulated_settings(cloud),
         }
 

@@ -89,6 +89,8 @@ WORKLOAD = Image(
 )
 
 IMAGES = (*SYSTEM_IMAGES, WORKLOAD)
+# In a registry of its own, which wants a login.
+PRIVATE = Image("team/reranker:2.1.0", (_DISTROLESS, Layer("reranker", 2, 14)), is_index=True)
 # In the kubelet package: kubelet, kubeadm, kubectl and CNI plugins are about this large together.
 PACKAGE_BINARIES_MIB = {"kubelet": 76.0, "kubectl": 56.0, "kubeadm": 20.0}
 PACKAGE_CNI_MIB = {"bridge": 4.0, "host-local": 3.0, "loopback": 3.0, "portmap": 4.0}

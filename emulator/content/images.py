@@ -24,6 +24,7 @@ from emulator.content.catalogue import (
     IMAGES,
     KUBELET_PACKAGE,
     PAUSE_IMAGE,
+    PRIVATE,
     SYSTEM_IMAGES,
     WORKLOAD_IMAGE,
     Image,
@@ -66,6 +67,7 @@ class Content:
     """What the registry and the package server hold."""
 
     registry_storage: Path
+    private_storage: Path  # of the registry that wants a login
     packages_root: Path
     bytes_compressed: int  # all layers of all images, shared ones once
     files: int  # in them
@@ -75,6 +77,7 @@ class Content:
     """What a node needs to be Ready, the pause image among them; without a registry host."""
     workload_image: str = WORKLOAD_IMAGE
     pause_image: str = PAUSE_IMAGE
+    private_image: str = PRIVATE.reference
 
 
 def build_content(cache_dir: Path, scale: float = 1.0) -> Content:
@@ -100,7 +103,12 @@ def build_content(cache_dir: Path, scale: float = 1.0) -> Content:
             _forget_unused(cache_dir)
     os.utime(folder)
     facts = json.loads((folder / "facts.json").read_text())
-    return Content(registry_storage=folder / "registry", packages_root=folder / "packages", **facts)
+    return Content(
+        registry_storage=folder / "registry",
+        private_storage=folder / "private",
+        packages_root=folder / "packages",
+        **facts,
+    )
 
 
 def _key(busybox: Path, scale: float) -> str:
@@ -145,6 +153,7 @@ def _generate(folder: Path, scale: float, busybox: Path) -> None:
         last = _last_layer(factory, image, middle, scale)
         _publish(storage, image, [first, *middle, last])
         used |= {blob.archive.digest: blob for blob in (*middle, last)}
+    _generate_private(folder / "private", scratch, scale, busybox)
     scratch.rmdir()
     facts = {
         "bytes_compressed": sum(blob.archive.size for blob in used.values()),
@@ -153,6 +162,14 @@ def _generate(folder: Path, scale: float, busybox: Path) -> None:
         "build_s": round(time.monotonic() - started, 1),
     }
     (folder / "facts.json").write_text(json.dumps(facts))
+
+
+def _generate_private(root: Path, scratch: Path, scale: float, busybox: Path) -> None:
+    storage = RegistryStorage(root)
+    factory = LayerFactory(storage, scratch, scale)
+    middle = [factory.generated(layer) for layer in PRIVATE.layers]
+    last = _last_layer(factory, PRIVATE, middle, scale)
+    _publish(storage, PRIVATE, [factory.busybox(busybox), *middle, last])
 
 
 def _last_layer(factory: LayerFactory, image: Image, middle: list[Blob], scale: float) -> Blob:

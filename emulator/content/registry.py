@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from emulator.content.errors import ContentError
+from emulator.content.login import REALM, Login
 from emulator.content.served import ServedProcess
 from emulator.content.storage import digests
 
@@ -17,19 +18,29 @@ _ENVIRONMENT = ("PATH", "HOME", "TMPDIR")
 
 
 class RegistryProcess(ServedProcess):
-    """Serve a registry's storage without authentication or TLS, read-only.
+    """Serve a registry's storage without TLS, read-only.
 
     Read-only, so that several local clouds can share one cached storage, and no node can change
     what the next one pulls. Calls are counted from the registry's own access log.
+
+    :param login: what it wants to see of everyone who asks; nothing when there is none.
     """
 
     what = "docker-registry"
 
     def __init__(
-        self, storage: Path, address: str, port: int, netns: str | None, log: Path
+        self,
+        storage: Path,
+        address: str,
+        port: int,
+        netns: str | None,
+        log: Path,
+        *,
+        login: Login | None = None,
     ) -> None:
         super().__init__(address, port, netns, log)
         self.storage = storage
+        self.login = login
 
     def _command(self) -> list[str]:
         program = shutil.which("docker-registry")
@@ -38,7 +49,7 @@ class RegistryProcess(ServedProcess):
                 "docker-registry is not installed; install it: apt-get install docker-registry"
             )
         config = self.log.with_suffix(".yml")
-        config.write_text(json.dumps(self._config()))  # JSON is YAML
+        config.write_text(json.dumps(self._config() | self._auth()))  # JSON is YAML
         return [program, "serve", str(config)]
 
     def _config(self) -> dict[str, object]:
@@ -59,6 +70,13 @@ class RegistryProcess(ServedProcess):
                 "secret": "unused",
             },
         }
+
+    def _auth(self) -> dict[str, object]:
+        if self.login is None:
+            return {}
+        path = self.log.with_suffix(".htpasswd")
+        self.login.write_htpasswd(path)
+        return {"auth": {"htpasswd": {"realm": REALM, "path": str(path)}}}
 
     def _environment(self) -> dict[str, str]:
         # REGISTRY_* variables would override the file.

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from emulator.content.login import Login
+
 
 @dataclass(frozen=True, slots=True)
 class DiskAttachment:
@@ -142,6 +144,14 @@ class Machines(Protocol):
         """The registry's ``host:port``, as image references name it."""
 
     @property
+    def private_registry(self) -> str:
+        """The same of the registry that wants a login."""
+
+    @property
+    def registry_login(self) -> Login:
+        """What opens the private registry."""
+
+    @property
     def packages_url(self) -> str:
         """As reached from a machine and from here."""
 
@@ -170,6 +180,9 @@ class Machines(Protocol):
     def system_images(self) -> tuple[str, ...]: ...
 
     def workload_image(self) -> str: ...
+
+    def private_image(self) -> str:
+        """Return the image that is in the private registry."""
 
     def reserve_ip(self, machine_id: str) -> str:
         """Return a free address for a machine to be; the same one when asked again."""

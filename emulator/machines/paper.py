@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emulator.content.login import Login
 from emulator.faults import Faults
 from emulator.guest import crictl_table
 from emulator.machines import paper_content, paper_lazy
@@ -68,14 +69,20 @@ class PaperMachines:
             runtime_version=RUNTIME_VERSION,
             ssh_port=SSH_PORT,
             registry=lambda: self.registry,
+            private_registry=lambda: self.private_registry,
             faults=self._faults,
             content=content.answer,
         )
         self._content = content
+        self.registry_login = Login()
+        self._private = paper_content.ContentServer(
+            self._folder / CATALOGUE, self._faults, self.registry_login
+        )
         self._machines: dict[str, PaperMachine] = {}
         self._network = PaperNetwork()
         self.gateway_ip = ""
         self.registry = ""
+        self.private_registry = ""
         self.packages_url = ""
 
     async def open(self) -> None:
@@ -89,15 +96,19 @@ class PaperMachines:
         self._network.open()
         self.gateway_ip = self._network.gateway_ip
         self.registry = self._content.open()
+        self.private_registry = self._private.open()
         self.packages_url = f"http://{self.registry}"
         scale = self._ground.settings.content_scale
-        paper_content.write_catalogue(self._ground.catalogue, self.registry, scale)
+        paper_content.write_catalogue(
+            self._ground.catalogue, self.registry, self.private_registry, scale
+        )
 
     async def close(self) -> None:
         for machine in list(self._machines.values()):
             await machine.stop(force=True)
         self._machines.clear()
-        await asyncio.to_thread(self._content.close)
+        servers = (self._content, self._private)
+        await asyncio.gather(*(asyncio.to_thread(server.close) for server in servers))
         self._network.close()
 
     def listen(self, port: int) -> socket.socket:
@@ -111,6 +122,9 @@ class PaperMachines:
 
     def workload_image(self) -> str:
         return paper_content.workload_image(self.registry)
+
+    def private_image(self) -> str:
+        return paper_content.private_image(self.private_registry)
 
     # -- machines
 

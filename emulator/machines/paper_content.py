@@ -25,10 +25,12 @@ from emulator.content.catalogue import (
     IMAGES,
     KUBELET_PACKAGE,
     PACKAGE_BINARIES_MIB,
+    PRIVATE,
     SYSTEM_IMAGES,
     WORKLOAD_IMAGE,
     Image,
 )
+from emulator.content.login import Login, unauthorized
 from emulator.faults import Faults
 
 MEDIA = "application/vnd.docker.distribution.manifest.v2+json"
@@ -88,8 +90,9 @@ def _entry(registry: str, image: Image, scale: float) -> dict[str, Any]:
     return catalogue_entry(registry, image.reference, layers, size)
 
 
-def write_catalogue(path: Path, registry: str, scale: float) -> None:
+def write_catalogue(path: Path, registry: str, private_registry: str, scale: float) -> None:
     entries = [_entry(registry, image, scale) for image in IMAGES]
+    entries.append(_entry(private_registry, PRIVATE, scale))
     path.write_text(json.dumps({"images": entries}, indent=1))
 
 
@@ -99,6 +102,10 @@ def system_images(registry: str) -> tuple[str, ...]:
 
 def workload_image(registry: str) -> str:
     return f"{registry}/{WORKLOAD_IMAGE}"
+
+
+def private_image(registry: str) -> str:
+    return f"{registry}/{PRIVATE.reference}"
 
 
 def kubelet_package() -> bytes:
@@ -127,11 +134,16 @@ class Answer:
 
 
 class ContentServer:
-    """Serve the catalogue as a registry, and the kubelet package, on a loopback port."""
+    """Serve the catalogue as a registry, and the kubelet package, on a loopback port.
 
-    def __init__(self, catalogue: Path, faults: Faults) -> None:
+    :param login: what the registry wants to see of everyone who asks; nothing when there is none.
+    """
+
+    def __init__(self, catalogue: Path, faults: Faults, login: Login | None = None) -> None:
         self._catalogue = catalogue
         self._faults = faults
+        self._login = login
+        self._host = ""
         self._package = kubelet_package()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -143,7 +155,8 @@ class ContentServer:
             target=self._server.serve_forever, args=(POLL_S,), name="paper-content"
         )
         self._thread.start()
-        return f"127.0.0.1:{self._server.server_port}"
+        self._host = f"127.0.0.1:{self._server.server_port}"
+        return self._host
 
     def close(self) -> None:
         if self._server is None or self._thread is None:
@@ -153,10 +166,14 @@ class ContentServer:
         self._server.server_close()
         self._server = self._thread = None
 
-    def answer(self, path: str, start: int = 0, *, with_body: bool = True) -> Answer:
+    def answer(
+        self, path: str, start: int = 0, *, with_body: bool = True, authorization: str = ""
+    ) -> Answer:
         """Answer a request for what is at a path, from byte ``start`` on; it counts for faults."""
         if (instead := faulty.refusal(self._faults, path)) is not None:
             return Answer(instead.status, instead.headers, instead.body)
+        if self._login and not self._login.opens(authorization):
+            return Answer(HTTPStatus.UNAUTHORIZED, *unauthorized(path))
         found = self._found(path)
         if found is None:
             body = b'{"errors":[{"code":"NOT_FOUND"}]}'
@@ -175,7 +192,7 @@ class ContentServer:
     def _found(self, path: str) -> tuple[str, bytes] | None:
         if path == f"/{KUBELET_PACKAGE}":
             return "application/gzip", self._package
-        return registry_answer(self._catalogue, path)
+        return registry_answer(self._catalogue, self._host, path)
 
 
 class _Server(ThreadingHTTPServer):
@@ -200,7 +217,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         path = self.path.partition("?")[0]
         begin = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        answer = self.server.answer(path, int(begin[1]) if begin else 0, with_body=with_body)
+        answer = self.server.answer(
+            path,
+            int(begin[1]) if begin else 0,
+            with_body=with_body,
+            authorization=self.headers.get("Authorization", ""),
+        )
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -212,15 +234,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
-def registry_answer(catalogue: Path, path: str) -> tuple[str, bytes] | None:
+def registry_answer(catalogue: Path, host: str, path: str) -> tuple[str, bytes] | None:
     """Answer ``/v2/``, ``/v2/REPOSITORY/manifests/REFERENCE`` and ``.../blobs/DIGEST``."""
     if path in ("/v2", "/v2/"):
         return "application/json", b"{}"
     head, _, wanted = path.rpartition("/")
     repository, _, kind = head.removeprefix("/v2/").rpartition("/")
     for entry in json.loads(catalogue.read_text())["images"]:
-        name, _, tag = entry["reference"].partition("/")[2].rpartition(":")
-        if name != repository:
+        registry, _, reference = entry["reference"].partition("/")
+        name, _, tag = reference.rpartition(":")
+        if (registry, name) != (host, repository):
             continue
         if kind == "manifests" and wanted in (tag, entry["digest"]):
             return MEDIA, entry["blobs"][entry["digest"]].encode()

@@ -107,7 +107,10 @@ class Joining:
         """
         host, _, repository = name.repository.partition("/")
         try:
-            if self.faults.may_strike(REGISTRY_FAULTS, repository):
+            if host == self.root.facts()["private_registry"]:
+                fetch = registry.over_http(host)  # a node has no login
+                registry.fetch_image(fetch, host, name.canonical, catalogued, store.has)
+            elif self.faults.may_strike(REGISTRY_FAULTS, repository):
                 registry.fetch_image(self._fetch, host, name.canonical, catalogued, store.has)
             registry.refuse_what_does_not_fit(catalogued, space.room_at(self.root, store.folder))
         except registry.PullError as exc:

@@ -49,6 +49,7 @@ class Ground:
     runtime_version: str
     ssh_port: int
     registry: Callable[[], str]  # known once the content is served
+    private_registry: Callable[[], str]  # the same, of the one that wants a login
     faults: Faults
     content: Callable[[str, int], Answer]
     package_manager: str = "yum"  # as Alibaba Cloud Linux; apt for the scripts' own tests
@@ -162,6 +163,7 @@ class PaperMachine:
                 "containerd_offered": self._ground.runtime_version,
                 "catalogue": str(self._ground.catalogue),
                 "registry": self._ground.registry(),
+                "private_registry": self._ground.private_registry(),
                 "tools": str(self._ground.tools),
             },
         )

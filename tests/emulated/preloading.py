@@ -40,11 +40,12 @@ def ssh_connection(facts: dict[str, Any], **changes: Any) -> str:
     )
 
 
-def connect(cloud: Handle, history: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def connect(cloud: Handle, history: Path, monkeypatch: pytest.MonkeyPatch, **extra: Any) -> None:
+    """Set the connections to a local cloud and a history; ``extra`` is that of the account."""
     store = json.dumps({"conn_type": "sqlite", "host": str(history)})
     monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_STORE", store)
     # A look at a remote job is a whole SSH connection: more of them would only slow the job down.
-    account = connection(cloud.facts, poll_every_s=0.3)
+    account = connection(cloud.facts, **{"poll_every_s": 0.1, **extra})
     monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", account)
     monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_SSH", ssh_connection(cloud.facts))
     monkeypatch.setenv(f"AIRFLOW_CONN_{PRIVATE_CONN_ID.upper()}", private_connection(cloud.facts))
@@ -216,9 +217,7 @@ class Build:
 
 def on_node(address: str, script: str) -> str:
     """Run a script on a live node over SSH, by the Airflow connection; return its stdout."""
-    hook = SSHHook(
-        "ack_preload_ssh", remote_host=address, cmd_timeout=60, no_host_key_check=True
-    )
+    hook = SSHHook("ack_preload_ssh", remote_host=address, cmd_timeout=60, no_host_key_check=True)
     with hook.get_conn() as client:
         _, output, errors = client.exec_command(script)
         said: str = output.read().decode()

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ack_preload.domain.errors import RemoteJobError, ResourceFailedError
+from ack_preload.domain.errors import InvalidInputError, RemoteJobError, ResourceFailedError
 from ack_preload.hooks.history import open_store
 from ack_preload.operators import preload_disk as disk
 from emulator.app import Handle
 from tests.emulated.driving import context, deferred_by, fired, perform
-from tests.emulated.preloading import Build, connect, workload
+from tests.emulated.preloading import Build, connect, export, private_connection, workload
 
 pytestmark = pytest.mark.slow  # every step is a few SSH connections
 
@@ -20,6 +20,16 @@ pytestmark = pytest.mark.slow  # every step is a few SSH connections
 def build(cloud: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
     connect(cloud, tmp_path / "history.db", monkeypatch)
     return Build(cloud)
+
+
+@pytest.fixture
+def private_build(cloud: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    """Return a build that is ready to pull, one image from a registry with a login."""
+    connect(cloud, tmp_path / "history.db", monkeypatch)
+    made = Build(cloud, is_private=True)
+    made.prepare()
+    made.install()
+    return made
 
 
 def blobs(build: Build) -> list[Path]:
@@ -39,16 +49,39 @@ def test_a_disk_is_prepared_filled_and_sealed(build: Build) -> None:
     assert not build.paper.root.is_active("containerd")
 
 
-def test_a_node_from_the_snapshot_holds_every_image_by_digest(build: Build) -> None:
-    build.prepare()
-    build.install()
+def test_a_node_from_the_snapshot_holds_every_image_by_digest(private_build: Build) -> None:
+    build = private_build
     build.pull()
     build.add_package()
     build.seal()
     build.stop()
     node = build.node_from(build.snapshot())
-    assert build.prove(node) == 10
+    assert build.prove(node) == 11
     assert build.pulls_of(node) == []
+
+
+def test_a_login_that_a_registry_refuses_is_named_and_not_tried_again(
+    private_build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password is changed between locking the images and pulling them."""
+    registry = private_build.cloud.facts["private_registry"]
+    wrong = private_connection(private_build.cloud.facts, password="wr0ng-password")
+    monkeypatch.setenv("AIRFLOW_CONN_TEAM_REGISTRY", wrong)
+    with pytest.raises(InvalidInputError) as caught:
+        private_build.pull()
+    assert f"registry {registry} refuses the login" in str(caught.value)
+    assert f"{registry} from team_registry" in str(caught.value)
+    assert "wr0ng-password" not in str(caught.value)
+    private_build.target["registry_conn_ids"] = []
+    with pytest.raises(InvalidInputError, match=rf"(?s){registry} wants a login, .* target: none"):
+        private_build.pull()
+
+
+def test_a_private_image_without_a_login_is_refused_before_anything_is_made(build: Build) -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"wants a login .* registry_conn_ids of the target"
+    ):
+        export(build.cloud, workload_images=[build.cloud.facts["private_image"]])
 
 
 def test_a_second_try_waits_for_the_job_of_the_first(build: Build) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
+from emulator.content.login import Login
 from emulator.kube.store import KubeStore
 from emulator.machines.base import MachineError, MachineSpec, Script, ScriptRefusedError
 
@@ -75,6 +76,8 @@ class NullMachine:
 class NullMachines:
     kind = "paper"
     registry = "127.0.0.1:1"
+    private_registry = "127.0.0.1:2"
+    registry_login = Login("robot", "null")
     packages_url = "http://127.0.0.1:1"
     ssh_user = "root"
     ssh_port = 22
@@ -129,6 +132,9 @@ class NullMachines:
 
     def workload_image(self) -> str:
         return "127.0.0.1:1/ac2/qwen:7b"
+
+    def private_image(self) -> str:
+        return "127.0.0.1:2/team/reranker:2"
 
     def reserve_ip(self, machine_id: str) -> str:
         if "address" in self.fails:

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from ack_preload.domain.errors import ResourceFailedError
+from ack_preload.hooks.account import Account
 from ack_preload.hooks.history import open_store
+from ack_preload.hooks.registry_login import registry_logins
+from ack_preload.hooks.run_key import run_key
 from emulator.app import Handle, running
+from emulator.machines.real.disks import DiskStore
 from tests.emulated.preloading import Build, connect, export, procedures_image_list
 from tests.machine.lab import SETTINGS
+from tests.secrets_search import Marker, files, search
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -29,12 +34,28 @@ def cloud(real_cloud: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return real_cloud
 
 
-def pulled(cloud: Handle, run: str) -> Build:
-    build = Build(cloud, run)
+def pulled(cloud: Handle, run: str, *, is_private: bool = False) -> Build:
+    build = Build(cloud, run, is_private=is_private)
     assert build.prepare()["device"] == "/dev/vdb"
     build.install(cloud.cloud.machines.runtime_version())
-    assert build.pull()["images"] == 10
+    assert build.pull()["images"] == 10 + is_private
     return build
+
+
+def secrets_of(build: Build) -> list[Marker]:
+    """Return every secret that the build has used."""
+    facts, account = build.cloud.facts, Account.get()
+    (login,) = registry_logins(build.target["registry_conn_ids"]).values()
+    return [
+        Marker.of("AccessKey secret", facts["access_key_secret"]),
+        Marker.of("registry password", login.password),
+        Marker.of("registry authorization", login.basic.removeprefix("Basic ")),
+        Marker.of("registry login for CRI", login.cri_auth),
+        Marker.of_key(
+            "key of the run", run_key(account, "build_preloaded_disk", build.run).private
+        ),
+        Marker.of_key("key of the nodes", Path(facts["ssh_private_key_file"]).read_text()),
+    ]
 
 
 def test_the_image_list_equals_what_the_procedures_script_writes(cloud: Handle) -> None:
@@ -47,15 +68,23 @@ def test_the_image_list_equals_what_the_procedures_script_writes(cloud: Handle) 
 
 
 def test_a_node_from_the_snapshot_pulls_nothing_and_holds_every_digest(cloud: Handle) -> None:
-    build = pulled(cloud, "chain")
+    """One image is from a registry with a login: it is there, and no secret with it."""
+    build = pulled(cloud, "chain", is_private=True)
     assert build.add_package()["files"] > 0
     sealed = build.seal()
-    assert sealed["images"] == 10
+    assert sealed["images"] == 11
     assert sealed["trimmed"] is True
     build.stop()
-    node = build.node_from(build.snapshot())
-    assert build.prove(node) == 10
+    snapshot_id = build.snapshot()
+    node = build.node_from(snapshot_id)
+    assert build.prove(node) == 11
     assert build.pulls_of(node) == []
+    store: DiskStore = cloud.cloud.machines._ours.store  # type: ignore[attr-defined]  # of real ones
+    machine = store.machine(build.instance["instance_id"])
+    raw = store.snapshot(snapshot_id)
+    assert search(secrets_of(build), [*files("snapshot", raw), *files("machine", machine)]) == []
+    planted = Marker.of("planted", b"io.containerd.content.v1.content")  # so it does look there
+    assert search([planted], files("snapshot", raw))
 
 
 def test_a_flipped_byte_on_the_real_disk_is_found_before_the_snapshot(cloud: Handle) -> None:

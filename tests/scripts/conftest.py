@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ack_preload.hooks.registry_login import RegistryLogin, for_machine
 from emulator.clock import Clock
 from emulator.kube.store import KubeStore
 from emulator.machines.base import DiskAttachment, MachineSpec
@@ -51,7 +52,13 @@ class Lab:
     def plain(self, text: str) -> str:
         """Take out of a text what differs from run to run."""
         text = text.replace(str(self.machine.root.path), "")
+        text = text.replace(self.machines.private_registry, "PRIVATE")
         return text.replace(self.machines.registry, "REGISTRY")
+
+    def login(self, password: str) -> str:
+        """Return what ``pull_images.sh`` reads of the private registry from descriptor 3."""
+        host, username = self.machines.private_registry, self.machines.registry_login.username
+        return for_machine([RegistryLogin("private", host, username, password)]).decode()
 
     def told(self) -> str:
         """Return assignments that tell a case about the world."""
@@ -59,6 +66,10 @@ class Lab:
             "SCRIPTS": str(REMOTE),
             "SERIAL": SERIAL,
             "REGISTRY": self.machines.registry,
+            "PRIVATE_LOCK": self.lock("team/reranker:2.1.0"),
+            "LOGIN": self.login(self.machines.registry_login.password),
+            "WRONG_LOGIN": self.login("wrong-password"),
+            "PASSWORD": self.machines.registry_login.password,
             "PACKAGES_URL": self.machines.packages_url,
             "LOCK": self.lock("acs/coredns:v1.11.3.5-5321daf-aliyun", "acs/pause:3.9"),
             "CATALOGUE": str(self.machine.root.folder.parents[1] / "catalog.json"),

@@ -100,32 +100,48 @@ def _version(root: PaperRoot) -> str:
     return str(root.facts()["containerd"])
 
 
+class PullRefusedError(Exception):
+    """containerd does not pull an image: a code of gRPC, and its own words."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
 def _pull(root: PaperRoot, reference: str) -> None:
+    try:
+        pull(root, reference)
+    except PullRefusedError as refused:
+        raise ToolError(
+            f"FATA[0000] pulling image: rpc error: code = {refused.code} desc = {refused.text}"
+        ) from None
+
+
+def pull(root: PaperRoot, reference: str, authorization: str = "") -> None:
+    """Pull an image as CRI does.
+
+    :param authorization: what the registry gets to see when it asks for a login.
+    :raises PullRefusedError: when it cannot be had.
+    """
     name = Name.parse(reference).canonical
     unpacking = f'failed to pull and unpack image "{name}"'
     pulling = f'{unpacking}: failed to resolve reference "{name}"'
     try:
         catalogued = look_up(Path(root.facts()["catalogue"]), reference)
     except ToolError as exc:
-        raise ToolError(
-            "FATA[0000] pulling image: rpc error: code = Unknown desc = "
-            f"{pulling}: failed to do request: {exc}"
-        ) from None
+        raise PullRefusedError("Unknown", f"{pulling}: failed to do request: {exc}") from None
     if catalogued is None:
-        raise ToolError(
-            f"FATA[0000] pulling image: rpc error: code = NotFound desc = {pulling}: "
-            f"{name}: not found"
-        )
-    store, registry = ImageStore.of(root), root.facts()["registry"]
+        raise PullRefusedError("NotFound", f"{pulling}: {name}: not found")
+    store, facts, registry = ImageStore.of(root), root.facts(), name.partition("/")[0]
     try:
-        if name.startswith(f"{registry}/"):
-            fetch_image(over_http(registry), registry, name, catalogued, store.has)
+        if registry in (facts["registry"], facts["private_registry"]):
+            fetch = over_http(registry, authorization)
+            fetch_image(fetch, registry, name, catalogued, store.has)
         refuse_what_does_not_fit(catalogued, room_at(root, store.folder))
     except PullError as exc:
         code = "NotFound" if "not found" in str(exc) else "Unknown"
-        raise ToolError(
-            f"FATA[0000] pulling image: rpc error: code = {code} desc = {unpacking}: {exc}"
-        ) from None
+        raise PullRefusedError(code, f"{unpacking}: {exc}") from None
     store.add(reference, catalogued)
 
 

@@ -17,6 +17,13 @@ REFUSED, CUT, NOT_FOUND, NOT_WRITTEN = 7, 18, 22, 23  # curl's exit codes
 
 def curl(root: PaperRoot, arguments: list[str]) -> int:
     """Fetch one URL, from loopback only: a paper machine has no network of its own."""
+    if arguments == ["--version"]:
+        print("curl 7.61.1 (paper)\nFeatures: HTTP2 UnixSockets")
+        return 0
+    if "--unix-socket" in arguments:
+        from emulator.machines.paper_tools import cri  # noqa: PLC0415  # few downloads need it
+
+        return cri.call(root, arguments[arguments.index("--unix-socket") + 1], arguments[-1])
     valued = "oHmw"
     found, words = options(
         [a for a in arguments if a not in ("--retry-all-errors", "--retry-connrefused")], valued

@@ -19,6 +19,7 @@ from emulator.machines.paper_tools.machine import ToolError
 ENTRIES = 2  # of the registry in a machine's hosts.toml: each is asked, the second on an error
 TRIES_WHEN_THROTTLED = 6  # of one entry
 TRIES_WHEN_CUT = 7
+TRIES_WHEN_REFUSED = 6  # of one entry, where there is a login: the first without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,28 @@ class PullError(ToolError):
     """An image cannot be had. The text is containerd's, from ``failed to ...`` on."""
 
 
-def over_http(registry: str) -> Fetch:
-    """Return a way to fetch from ``host:port``."""
+def over_http(registry: str, authorization: str = "") -> Fetch:
+    """Return a way to fetch from ``host:port``.
+
+    :param authorization: sent once the registry has asked for it, and from then on.
+    """
     import http.client  # noqa: PLC0415  # 25 ms, and most tools never fetch
 
+    known: dict[str, str] = {}
+
     def fetch(path: str, start: int) -> Reply:
+        for _ in range(TRIES_WHEN_REFUSED):
+            reply = once(path, start)
+            if reply.status != HTTPStatus.UNAUTHORIZED or not authorization:
+                break
+            known["Authorization"] = authorization
+        return reply
+
+    def once(path: str, start: int) -> Reply:
         connection = http.client.HTTPConnection(registry, timeout=30)
+        part = {"Range": f"bytes={start}-"} if start else {}
         try:
-            connection.request("GET", path, headers={"Range": f"bytes={start}-"} if start else {})
+            connection.request("GET", path, headers=known | part)
             response = connection.getresponse()
             try:
                 return Reply(response.status, response.read(), is_whole=True)

@@ -16,6 +16,7 @@ from emulator.content.errors import ContentError
 from emulator.content.faulty import PACKAGE_FAULTS, REGISTRY_FAULTS
 from emulator.content.faulty_front import FaultyFront
 from emulator.content.images import Content, build_content
+from emulator.content.login import Login
 from emulator.content.packages import PackagesProcess
 from emulator.content.registry import RegistryProcess
 from emulator.faults import Faults
@@ -29,7 +30,7 @@ from emulator.machines.real.reap import STORE, reap
 from emulator.machines.real.root import Surroundings
 from emulator.settings import Settings
 
-REGISTRY_PORT, PACKAGES_PORT, SSH_PORT = 5000, 8080, 22
+REGISTRY_PORT, PRIVATE_PORT, PACKAGES_PORT, SSH_PORT = 5000, 5001, 8080, 22
 
 # Generated once a checkout and shared by all emulators: it takes longest of all.
 CACHE = Path(__file__).resolve().parents[3] / ".local" / "content"
@@ -61,12 +62,17 @@ class RealMachines:
         self._state_dir = state_dir.resolve()
         self._cache_dir = cache_dir
         self._workers = ThreadPoolExecutor(WORKERS, "machines")
+        self.registry_login = Login()
         self._opened: _Opened | None = None
         self._machines: dict[str, RealMachine] = {}
 
     @property
     def registry(self) -> str:
         return f"{self.gateway_ip}:{REGISTRY_PORT}"
+
+    @property
+    def private_registry(self) -> str:
+        return f"{self.gateway_ip}:{PRIVATE_PORT}"
 
     @property
     def packages_url(self) -> str:
@@ -97,7 +103,8 @@ class RealMachines:
             content = build_content(self._cache_dir, self._settings.content_scale)
         except ContentError as error:
             raise MachineError(f"the images cannot be made: {error}") from error
-        return _Opened.open(self._state_dir, self._settings, content, self._faults)
+        login = self.registry_login
+        return _Opened.open(self._state_dir, self._settings, content, self._faults, login)
 
     async def close(self) -> None:
         """Cut off what still runs and leave nothing behind. Closing twice is no error."""
@@ -130,12 +137,16 @@ class RealMachines:
     def workload_image(self) -> str:
         return f"{self.registry}/{self._ours.content.workload_image}"
 
+    def private_image(self) -> str:
+        return f"{self.private_registry}/{self._ours.content.private_image}"
+
     def reserve_ip(self, machine_id: str) -> str:
         return self._ours.network.reserve(machine_id)
 
     def machine(self, spec: MachineSpec) -> Machine:
         ours = self._ours
-        around = Surroundings(self.registry, f"{self.registry}/{ours.content.pause_image}")
+        registries = (self.registry, self.private_registry)
+        around = Surroundings(registries, f"{self.registry}/{ours.content.pause_image}")
         logs = self._state_dir / "machines"
         host = Host(
             ours.slot.prefix, ours.network, ours.store, around, logs, self._workers, self._faults
@@ -177,7 +188,14 @@ class _Opened:
         self.undo = ExitStack()
 
     @classmethod
-    def open(cls, state_dir: Path, settings: Settings, content: Content, faults: Faults) -> _Opened:
+    def open(
+        cls,
+        state_dir: Path,
+        settings: Settings,
+        content: Content,
+        faults: Faults,
+        login: Login,
+    ) -> _Opened:
         slot = slots.claim(state_dir)
         network = Network(slot.prefix, slot.network, settings.link_mb_per_s)
         store = DiskStore(state_dir / STORE, settings.lazy_disk_mb_per_s)
@@ -189,23 +207,27 @@ class _Opened:
             opened.store.open()
             undo.callback(network.close)
             network.open()
-            opened._serve(undo, state_dir, faults)
+            opened._serve(undo, state_dir, faults, login)
             opened.undo = undo.pop_all()
         return opened
 
-    def _serve(self, undo: ExitStack, state_dir: Path, faults: Faults) -> None:
-        place = (self.network.gateway, REGISTRY_PORT, self.network.namespace)
+    def _serve(self, undo: ExitStack, state_dir: Path, faults: Faults, login: Login) -> None:
+        content, gateway, namespace = self.content, self.network.gateway, self.network.namespace
         registry = RegistryProcess(
-            self.content.registry_storage, *place, state_dir / "registry.log"
+            content.registry_storage, gateway, REGISTRY_PORT, namespace, state_dir / "registry.log"
+        )
+        log = state_dir / "private-registry.log"
+        private = RegistryProcess(
+            content.private_storage, gateway, PRIVATE_PORT, namespace, log, login=login
         )
         packages = PackagesProcess(
-            self.content.packages_root,
-            self.network.gateway,
-            PACKAGES_PORT,
-            self.network.namespace,
-            state_dir / "packages.log",
+            content.packages_root, gateway, PACKAGES_PORT, namespace, state_dir / "packages.log"
         )
-        fronts = ((registry, REGISTRY_FAULTS), (packages, PACKAGE_FAULTS))
+        fronts = (
+            (registry, REGISTRY_FAULTS),
+            (private, REGISTRY_FAULTS),
+            (packages, PACKAGE_FAULTS),
+        )
         try:
             for service, kinds in fronts:
                 undo.callback(service.stop)

@@ -33,7 +33,7 @@ LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 class Surroundings:
     """What a machine finds around it, the same for all machines of one emulator."""
 
-    registry: str
+    registries: tuple[str, ...]
     pause_image: str
 
 
@@ -110,12 +110,14 @@ class MachineFolder:
         config = (GUEST / "containerd.toml").read_text()
         folder = self.etc / "containerd"
         _write(folder / "config.toml", config.replace("@PAUSE_IMAGE@", around.pause_image), 0o644)
-        address = f"http://{around.registry}"
-        _write(
-            folder / "certs.d" / around.registry / "hosts.toml",
-            f'server = "{address}"\n\n[host."{address}"]\n  capabilities = ["pull", "resolve"]\n',
-            0o644,
-        )
+        for registry in around.registries:
+            address = f"http://{registry}"
+            _write(
+                folder / "certs.d" / registry / "hosts.toml",
+                f'server = "{address}"\n\n[host."{address}"]\n'
+                '  capabilities = ["pull", "resolve"]\n',
+                0o644,
+            )
 
     def _write_tools(self) -> None:
         text = (GUEST / "systemctl").read_text()
