@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import TaskDeferred
 
 from ack_preload.domain.errors import (
     CloudError,
@@ -18,11 +19,13 @@ from ack_preload.domain.errors import (
 )
 from ack_preload.hooks.history import open_store
 from ack_preload.operators.compare import CompareOperator
-from ack_preload.operators.measure import PlanSamplesOperator
+from ack_preload.operators.measure import MeasureSampleOperator, PlanSamplesOperator
 from ack_preload.store import Run, SampleRecord
+from emulator.ack.resources import PoolState
 from emulator.app import Handle
 from tests.emulated.driving import deferred_by, fired, perform
 from tests.emulated.measuring import make_pool, measured, measuring, sample
+from tests.emulated.node_pools import bodies
 
 RUN = Run("measure_ready_latency", "manual__1")
 
@@ -95,6 +98,65 @@ def test_a_second_try_starts_with_an_empty_pool(cloud: Handle) -> None:
     perform(sample(cloud, pool_id), measuring(try_number=2))
     assert nodes(cloud, pool_id) == 0
     assert recorded().ready_latency_s is not None
+
+
+def taken(operator: MeasureSampleOperator, task: Any) -> TaskDeferred:
+    """Take a sample until it is recorded and only its node is left; return what is waited for."""
+    waiting = deferred_by(operator, task)
+    while waiting.method_name != "node_pool_is_settled":
+        with pytest.raises(TaskDeferred) as caught:
+            getattr(operator, waiting.method_name)(task, fired(waiting))
+        waiting = caught.value
+    return waiting
+
+
+def asked(cloud: Handle) -> list[int]:
+    """Return the sizes that the pools were asked for, in order."""
+    sent = bodies(cloud, "ModifyClusterNodePool")
+    return [body["scaling_group"]["desired_size"] for body in sent]
+
+
+def test_a_pool_that_is_busy_at_the_end_is_emptied_later_and_the_sample_kept(
+    cloud: Handle,
+) -> None:
+    pool_id, task = make_pool(cloud), measuring()
+    operator = sample(cloud, pool_id)
+    event = fired(taken(operator, task))
+    before = recorded()
+    cloud.cloud.node_pools[pool_id].state = PoolState.UPDATING  # somebody changes it right now
+    with pytest.raises(TaskDeferred) as caught:
+        operator.node_pool_is_settled(task, event)
+    cloud.cloud.node_pools[pool_id].state = PoolState.ACTIVE
+    free = caught.value
+    assert (free.trigger.wait, free.method_name) == ("node_pool_settled", "node_pool_is_free")
+    with pytest.raises(TaskDeferred) as caught:
+        operator.node_pool_is_free(task, fired(free))
+    operator.node_is_gone(task, fired(caught.value))
+    assert asked(cloud) == [1, 0, 0]  # the second was refused
+    assert recorded().ready_latency_s == before.ready_latency_s
+    assert nodes(cloud, pool_id) == 0
+
+
+def test_a_worker_lost_after_the_sample_leaves_only_the_emptying_to_the_next_try(
+    cloud: Handle,
+) -> None:
+    pool_id = make_pool(cloud)
+    taken(sample(cloud, pool_id), measuring())
+    before = recorded()
+    told = perform(sample(cloud, pool_id), measuring(try_number=2))  # whose XComs are new
+    after = recorded()
+    assert told["ready_latency_s"] == after.ready_latency_s == before.ready_latency_s
+    assert after.moments["span"][1]
+    assert asked(cloud) == [1, 0]
+    assert nodes(cloud, pool_id) == 0
+
+
+def test_a_sample_that_is_cleared_is_taken_anew(cloud: Handle) -> None:
+    pool_id = make_pool(cloud)
+    perform(sample(cloud, pool_id), measuring())
+    perform(sample(cloud, pool_id), measuring(try_number=2, max_tries=4))
+    assert asked(cloud) == [1, 0, 1, 0]
+    assert recorded().moments["taken"] == 4
 
 
 def test_a_node_that_is_never_ready_is_a_result_and_goes(slow_cloud: Handle) -> None:

@@ -151,7 +151,8 @@ class Sample:
     @classmethod
     def from_record(cls, record: SampleRecord) -> Sample:
         """Return the sample as it was recorded."""
-        timeline = NodeTimeline.from_dict(record.moments)
+        seen = {name: at for name, at in record.moments.items() if isinstance(at, Mapping)}
+        timeline = NodeTimeline.from_dict(seen)
         began, ended = record.moments["span"]
         return cls(
             **{name: getattr(record, name) for name in PLAIN if name != "taken"},
