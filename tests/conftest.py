@@ -36,6 +36,7 @@ REAL_AIRFLOW = "tests/dags/test_real_"
 LONG_FILES = (
     "tests/dags/test_real_airflow.py",
     REAL_AIRFLOW,
+    "tests/local/test_down.py",
     "tests/emulated/test_remote_jobs.py",
     "tests/local/test_compose.py",
 )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,12 @@ from local.stack import Stack
 LIMIT_S = 280
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    return Layout(tmp_path / "local")
+Program = Callable[..., str]
 
 
-@pytest.fixture
-def run(layout: Layout) -> Iterator[Callable[..., str]]:
-    """Run a program of ``local`` on a folder of this test; stop what is left at its end."""
+@contextmanager
+def programs(layout: Layout) -> Iterator[Program]:
+    """Run programs of ``local`` on a folder of this test; stop what is left at its end."""
     environment = {**os.environ, HOME_VARIABLE: str(layout.home)}
 
     def program(name: str, *options: str) -> str:
@@ -50,6 +49,17 @@ def run(layout: Layout) -> Iterator[Callable[..., str]]:
 
     yield program
     program("down")
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "local")
+
+
+@pytest.fixture
+def run(layout: Layout) -> Iterator[Program]:
+    with programs(layout) as program:
+        yield program
 
 
 def state_of(layout: Layout) -> dict[str, Any]:
@@ -121,30 +131,88 @@ def listening(token: str) -> set[str]:
     }
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(2 * LIMIT_S)
-def test_up_listens_on_loopback_only_and_down_leaves_nothing(
-    layout: Layout, run: Callable[..., str]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What was seen of one folder: up, a run begun, down, up again, and the triggerer killed."""
+
+    said: str
+    ui: str
+    listened_at: set[str]
+    left_by_down: list[str]
+    key_after_down: bool  # whether the key of the cloud was still there
+    run_after_up: str  # state of the run that was under way
+    tasks_after_up: set[str | None]
+    left_by_crash: list[str]
+    error: str
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    layout = Layout(tmp_path_factory.mktemp("life") / "local")
     before = host_facts()
-    said = run("up", "--machines", "paper")
-    token = state_of(layout)["token"]
-    assert state_of(layout)["ui"] in said
-    assert "password" in said
-    assert {ip for ip in listening(token) if not ip.startswith("127.")} == set()
+    with programs(layout) as run:
+        said = run("up", "--machines", "paper")
+        first = state_of(layout)
+        listened_at = listening(first["token"])
+        api = Stack(layout).api()
+        begun = api.trigger(NIGHTLY, {})
+        assert api.run(NIGHTLY, begun)["state"] in ("queued", "running")
+        api.close()
+        run("down")
+        left = [*map(str, marked(first["token"])), *traces(layout, before, str(layout.home))]
+        key_after_down = layout.cloud.exists()
 
-    run("down")
+        run("up", "--machines", "paper")
+        second = state_of(layout)
+        api = Stack(layout).api()
+        run_after_up = str(api.run(NIGHTLY, begun)["state"])
+        tasks_after_up = {task["state"] for task in api.tasks(NIGHTLY, begun)}
+        api.close()
 
-    assert marked(token) == []
-    assert traces(layout, before, str(layout.home)) == []
-    assert not layout.cloud.exists(), "the key of a cloud that is gone"
+        triggerer = next(part for part in second["components"] if part["name"] == "triggerer")
+        supervisor = psutil.Process(second["pid"])
+        psutil.Process(triggerer["pid"]).send_signal(signal.SIGKILL)
+        supervisor.wait(timeout=120)
+        yield Life(
+            said=said,
+            ui=first["ui"],
+            listened_at=listened_at,
+            left_by_down=left,
+            key_after_down=key_after_down,
+            run_after_up=run_after_up,
+            tasks_after_up=tasks_after_up,
+            left_by_crash=[*map(str, marked(second["token"]))],
+            error=str(state_of(layout)["error"]),
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * LIMIT_S)
+class TestLife:
+    def test_up_says_where_it_is_and_listens_on_loopback_only(self, life: Life) -> None:
+        assert life.ui in life.said
+        assert "password" in life.said
+        assert life.listened_at
+        assert {ip for ip in life.listened_at if not ip.startswith("127.")} == set()
+
+    def test_down_leaves_nothing_even_of_a_run_that_was_under_way(self, life: Life) -> None:
+        assert life.left_by_down == []
+        assert not life.key_after_down, "the key of a cloud that is gone"
+
+    def test_that_run_is_failed_at_the_next_start_and_holds_nothing_up(self, life: Life) -> None:
+        assert life.run_after_up == "failed"
+        assert life.tasks_after_up <= {"failed", "success", None}
+
+    def test_a_part_that_ends_stops_all_and_is_named(self, life: Life) -> None:
+        assert life.left_by_crash == []
+        assert "triggerer was killed by signal 9" in life.error
 
 
 @pytest.mark.machine
 @pytest.mark.slow
 @pytest.mark.timeout(2 * LIMIT_S)
 def test_down_leaves_no_mount_loop_device_namespace_or_cgroup_of_real_machines(
-    layout: Layout, run: Callable[..., str]
+    layout: Layout, run: Program
 ) -> None:
     before = host_facts()
     run("up", "--machines", "real")
@@ -161,7 +229,7 @@ def test_down_leaves_no_mount_loop_device_namespace_or_cgroup_of_real_machines(
 @pytest.mark.slow
 @pytest.mark.timeout(2 * LIMIT_S)
 def test_down_cleans_up_after_a_supervisor_and_a_cloud_that_were_killed(
-    layout: Layout, run: Callable[..., str]
+    layout: Layout, run: Program
 ) -> None:
     before = host_facts()
     run("up", "--machines", "real")
@@ -179,42 +247,7 @@ def test_down_cleans_up_after_a_supervisor_and_a_cloud_that_were_killed(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2 * LIMIT_S)
-def test_a_part_that_ends_stops_all_and_is_named(layout: Layout, run: Callable[..., str]) -> None:
-    run("up", "--machines", "paper")
-    state = state_of(layout)
-    triggerer = next(part for part in state["components"] if part["name"] == "triggerer")
-    supervisor = psutil.Process(state["pid"])
-
-    psutil.Process(triggerer["pid"]).send_signal(signal.SIGKILL)
-    supervisor.wait(timeout=120)
-
-    assert marked(state["token"]) == []
-    assert "triggerer was killed by signal 9" in state_of(layout)["error"]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(2 * LIMIT_S)
-def test_a_run_that_was_under_way_is_failed_and_does_not_hold_up_the_next(
-    layout: Layout, run: Callable[..., str]
-) -> None:
-    run("up", "--machines", "paper")
-    api = Stack(layout).api()
-    first = api.trigger(NIGHTLY, {})
-    assert api.run(NIGHTLY, first)["state"] in ("queued", "running")
-    api.close()
-    run("down")
-
-    run("up", "--machines", "paper")
-    api = Stack(layout).api()
-    assert api.run(NIGHTLY, first)["state"] == "failed"
-    states = {task["state"] for task in api.tasks(NIGHTLY, first)}
-    assert states <= {"failed", "success", None}
-    api.close()
-
-
-@pytest.mark.slow
-def test_it_ends_when_its_starter_has_gone(layout: Layout, run: Callable[..., str]) -> None:
+def test_it_ends_when_its_starter_has_gone(layout: Layout, run: Program) -> None:
     environment = {**os.environ, HOME_VARIABLE: str(layout.home)}
     command = [sys.executable, "-m", "local.serve", "--machines", "paper", "--with-stdin"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE) as serve:
