@@ -17,7 +17,7 @@ SHELL_FILES = $(shell git ls-files --cached --others --exclude-standard '*.sh') 
 # Tests that need Linux as root; elsewhere they are left out, and that is said.
 ON_MACHINES := $(shell [ "$$(uname -s)" = Linux ] && [ "$$(id -u)" = 0 ] && echo yes)
 
-.PHONY: help setup setup-dev demo up down check test test-machine bench-emulator golden test-vm docs lock clean
+.PHONY: help setup setup-dev demo up down check test test-machine bench-emulator chaos golden test-vm docs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ test-machine: setup-dev  ## Only the tests on real machines (root, Linux)
 
 bench-emulator: setup  ## How many nodes and calls the local cloud bears: a table, and a verdict
 	@$(BIN)/python -m local.bench $(BENCH)
+
+chaos: setup  ## Every stage of the chain under every fault and kill: a table, and a verdict
+	@$(BIN)/python -m local.chaos $(CHAOS)
 
 golden: setup-dev  ## Accept the requests that a night on paper machines sends, for review
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/dags/test_real_airflow.py -k golden

@@ -10,6 +10,7 @@ from local.chaos.cases import BUILD, EXPORT, MEASURE, PATIENCE_S, ROLLOUT, SWEEP
 FOR_BUILD, FOR_ROLLOUT = (EXPORT,), (EXPORT, BUILD)
 FOR_CHANGE = (EXPORT, BUILD, ROLLOUT, BUILD)  # the pool is there, and a newer snapshot
 OUTAGE_S = 1.5
+LONG_PATIENCE_S = 15.0
 
 ANSWERS: dict[str, Mapping[str, Any]] = {
     "throttle": {"kind": "throttle", "times": 2},
@@ -163,6 +164,11 @@ def machine_faults() -> Iterator[Case]:
         "(RemoteJobError|ResourceFailedError): pull_images.sh", after=FOR_BUILD,
     )  # fmt: skip
     yield from package_faults()
+    absent = {"kind": "assistant_absent", "target": OURS}
+    yield Case(
+        BUILD, "prepare_disk", "assistant_absent", (absent,), "red", "Cloud Assistant",
+        after=FOR_BUILD, armed_at="import_key_pair", patience_s=PATIENCE_S,
+    )  # fmt: skip
     full = {"kind": "disk_full", "target": OURS}
     for stage in (pull, "add_kubelet_package"):
         yield Case(
@@ -200,13 +206,17 @@ def lagging() -> Iterator[Case]:
             yield Case(dag, stage, fault, (lost,), after=after, settings=settings)
 
 
+LOST = "(unreachable|lost|no answer|absent|gone|Unable to connect)"
+
+
 def taken_away() -> Iterator[Case]:
-    slow = {"kind": "registry_error", "target": "*", "status": 500}
-    yield Case(
-        BUILD, "pull_images", "instance released by somebody", (slow,), "red",
-        "instance|unreachable|lost|NodeUnreachableError", after=FOR_BUILD,
-        happens="instance_released", patience_s=20.0,
-    )  # fmt: skip
+    """Yield those where the build instance goes while it pulls: the first error marks the pull."""
+    pulling = ({"kind": "registry_error", "target": "*", "status": 500},)
+    for mishap, what in (("released", "instance released"), ("power", "machine without power")):
+        yield Case(
+            BUILD, "pull_images", what, pulling, "red", LOST, after=FOR_BUILD, happens=mishap,
+            patience_s=LONG_PATIENCE_S,
+        )  # fmt: skip
 
 
 def quick_cases() -> list[Case]:

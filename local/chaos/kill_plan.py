@@ -105,3 +105,19 @@ def scheduler(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)) -> Plan
         "scheduler",
         tuple(Kill("scheduler", *s, hold=hold) for s, hold in holds.items() if s[0] in dags),
     )
+
+
+def on_real_machines() -> Plan:
+    """Kill what can be lost while real machines pull, seal, join and are proven."""
+    stages = (
+        Kill("task process", BUILD, "run_build_instance", "RunInstances"),
+        Kill("task process", BUILD, "pull_images"),
+        Kill("triggerer", BUILD, "pull_images"),
+        Kill("scheduler", BUILD, "seal_disk"),
+        Kill("triggerer", BUILD, "create_snapshot"),
+        Kill("task process", ROLLOUT, "add_canary_node", "ModifyClusterNodePool"),
+        Kill("triggerer", ROLLOUT, "add_canary_node"),
+        Kill("task process", ROLLOUT, "prove_images"),
+        Kill("scheduler", MEASURE, "measure_sample", "ModifyClusterNodePool"),
+    )
+    return Plan("real machines", stages)

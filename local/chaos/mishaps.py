@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+
+from alibabacloud_ecs20140526 import models as ecs
 
 from ack_preload.domain.tags import PURPOSE_KEY
 from local.chaos.cases import Case
-from local.chaos.neighbours import Account, release
+from local.chaos.neighbours import Account, order_instance
 
 LOOK_EVERY_S = 0.05
 
@@ -65,18 +66,46 @@ class Beside:
             self._failure = exc
 
 
-def _release_build_instance(account: Account) -> str:
+def _release(account: Account) -> str:
     """Take the build instance away, as a person in the console or a reclaim does."""
+    instance_id = _build_instance(account)
+    account.ecs.delete_instance(ecs.DeleteInstanceRequest(instance_id=instance_id, force=True))
+    return f"{instance_id} released"
+
+
+def _cut_power(account: Account) -> str:
+    """Stop the build instance by force: what had not reached its disk is lost."""
+    instance_id = _build_instance(account)
+    account.ecs.stop_instance(ecs.StopInstanceRequest(instance_id=instance_id, force_stop=True))
+    return f"{instance_id} without power"
+
+
+def _harm(account: Account) -> str:
+    """Do what must never happen, to prove that it would be seen: a twin, a retagged neighbour."""
+    (ours,) = [line for line in account.scene().alive if line["id"] == _build_instance(account)]
+    order_instance(account, str(ours["name"]), ours["tags"])
+    (neighbour, *_) = [line for line in account.scene().alive if line["name"] == "foreign-0"]
+    account.ecs.tag_resources(
+        ecs.TagResourcesRequest(
+            region_id=account.facts["region_id"],
+            resource_type="keypair",
+            resource_id=[neighbour["name"]],
+            tag=[ecs.TagResourcesRequestTag(key="touched", value="yes")],
+        )
+    )
+    return f"{ours['id']} has a twin"
+
+
+def _build_instance(account: Account) -> str:
     for line in account.scene().alive:
-        if _is_of_build(line):
-            release(account, str(line["id"]))
-            return f"{line['id']} released"
-    raise RuntimeError("there is no build instance to release")
+        ours = line["tags"].get(PURPOSE_KEY) == "build"
+        if line["kind"] == "instance" and ours and not line["name"].startswith("foreign-"):
+            return str(line["id"])
+    raise RuntimeError("there is no build instance")
 
 
-def _is_of_build(line: Any) -> bool:
-    ours = line["tags"].get(PURPOSE_KEY) == "build"
-    return bool(line["kind"] == "instance" and ours and not line["name"].startswith("foreign-"))
-
-
-MISHAPS: dict[str, Callable[[Account], str]] = {"instance_released": _release_build_instance}
+MISHAPS: dict[str, Callable[[Account], str]] = {
+    "released": _release,
+    "power": _cut_power,
+    "harm": _harm,
+}

@@ -5,7 +5,6 @@ By the official SDK and not by our hooks: a fault of those must not hide in the 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,10 +14,9 @@ from alibabacloud_cs20151215 import models as cs
 from alibabacloud_cs20151215.client import Client as CsClient
 from alibabacloud_ecs20140526 import models as ecs
 from alibabacloud_ecs20140526.client import Client as EcsClient
-from alibabacloud_tea_openapi.utils_models import Config, OpenApiRequest, Params
+from alibabacloud_tea_openapi.utils_models import Config
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from darabonba.runtime import RuntimeOptions
 
 from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT, PRODUCT_KEY, PURPOSE_KEY, RUN_KEY
 from local.chaos.judge import Scene
@@ -70,15 +68,6 @@ class Account:
     def disarm_all(self) -> None:
         self._http.delete("/faults").raise_for_status()
 
-    def change(self, path: str, body: Mapping[str, Any]) -> None:
-        """Change a node pool by the keys that are given: the SDK's model would empty the others."""
-        action = Params(
-            action="ModifyClusterNodePool", version="2015-12-15", protocol="HTTP",
-            pathname=path, method="PUT", auth_type="AK", style="ROA", req_body_type="json",
-            body_type="json",
-        )  # fmt: skip
-        self.cs.call_api(action, OpenApiRequest(body=dict(body)), RuntimeOptions())
-
     def advance(self, seconds: float) -> None:
         self._http.post("/clock", json={"advance_s": seconds}).raise_for_status()
 
@@ -112,18 +101,7 @@ def _neighbour(account: Account, name: str, tags: Mapping[str, str]) -> None:
             tag=[ecs.ImportKeyPairRequestTag(key=k, value=v) for k, v in tags.items()],
         )
     )
-    request = ecs.RunInstancesRequest(
-        region_id=facts["region_id"],
-        image_id=facts["image_id"],
-        instance_type=facts["instance_type"],
-        instance_name=name,
-        v_switch_id=facts["vswitch_id"],
-        security_group_id=facts["security_group_id"],
-        data_disk=[ecs.RunInstancesRequestDataDisk(category="cloud_essd", size=DISK_GIB)],
-        tag=[ecs.RunInstancesRequestTag(key=k, value=v) for k, v in tags.items()],
-    )
-    answer = account.ecs.run_instances(request).body
-    (instance_id,) = answer.instance_id_sets.instance_id_set
+    instance_id = order_instance(account, name, tags)
     account.until(f"{instance_id} is Running", lambda: _state(account, instance_id) == "Running")
     account.advance(LAG_S)
     snapshot_id = account.ecs.create_snapshot(
@@ -136,6 +114,23 @@ def _neighbour(account: Account, name: str, tags: Mapping[str, str]) -> None:
     account.until(snapshot_id, lambda: _state(account, snapshot_id) == "accomplished")
     pool_id = _pool(account, name, tags)
     account.until(pool_id, lambda: _state(account, pool_id) == "active")
+
+
+def order_instance(account: Account, name: str, tags: Mapping[str, str]) -> str:
+    """Order an instance with a data disk, beside the product; return its id."""
+    facts = account.facts
+    request = ecs.RunInstancesRequest(
+        region_id=facts["region_id"],
+        image_id=facts["image_id"],
+        instance_type=facts["instance_type"],
+        instance_name=name,
+        v_switch_id=facts["vswitch_id"],
+        security_group_id=facts["security_group_id"],
+        data_disk=[ecs.RunInstancesRequestDataDisk(category="cloud_essd", size=DISK_GIB)],
+        tag=[ecs.RunInstancesRequestTag(key=k, value=v) for k, v in tags.items()],
+    )
+    (instance_id,) = account.ecs.run_instances(request).body.instance_id_sets.instance_id_set
+    return str(instance_id)
 
 
 def _pool(account: Account, name: str, tags: Mapping[str, str]) -> str:
@@ -177,39 +172,6 @@ def _data_disk(account: Account, instance_id: str) -> str:
     return str(disks[-1]["id"])
 
 
-def expire(account: Account, lines: list[Mapping[str, Any]]) -> None:
-    """Let what was left expire: its tag says so long ago, as if the time had passed.
-
-    The product's own clock cannot be moved, and signatures are good for 15 minutes only.
-    """
-    kinds = {"instance": "instance", "disk": "disk", "snapshot": "snapshot", "key_pair": "keypair"}
-    for line in lines:
-        if EXPIRES_KEY not in line["tags"]:
-            continue
-        if line["kind"] == "node_pool":
-            tags = [{"key": k, "value": v} for k, v in _expired(line["tags"]).items()]
-            body = {"scaling_group": {"tags": tags}}
-            account.change(f"/clusters/{line['cluster_id']}/nodepools/{line['id']}", body)
-        elif not line.get("node_pool_id"):
-            account.ecs.tag_resources(
-                ecs.TagResourcesRequest(
-                    region_id=account.facts["region_id"],
-                    resource_type=kinds[line["kind"]],
-                    resource_id=[line["id"]],
-                    tag=[ecs.TagResourcesRequestTag(key=EXPIRES_KEY, value=LONG_AGO)],
-                )
-            )
-
-
-def _expired(tags: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in tags.items() if ":" not in key} | {EXPIRES_KEY: LONG_AGO}
-
-
-def release(account: Account, instance_id: str) -> None:
-    """Delete an instance under the feet of who uses it, as a person or a reclaim would."""
-    account.ecs.delete_instance(ecs.DeleteInstanceRequest(instance_id=instance_id, force=True))
-
-
 def _config(facts: Facts, endpoint: str) -> Config:
     return Config(
         access_key_id=facts["access_key_id"],
@@ -218,9 +180,3 @@ def _config(facts: Facts, endpoint: str) -> Config:
         endpoint=facts[endpoint],
         protocol="http",
     )
-
-
-def logged(path: Any, action: str) -> list[dict[str, Any]]:
-    """Return the calls of an action that the local cloud has logged."""
-    lines = path.read_text().splitlines()
-    return [call for line in lines if (call := json.loads(line))["action"] == action]

@@ -17,12 +17,12 @@ from dataclasses import asdict
 from ack_preload.store import Run
 from local.chain import NIGHTLY, Chain, read_chain
 from local.chaos import kill_plan
-from local.chaos.cases import SWEEP, Result
+from local.chaos.cases import SWEEP, SWEEP_NOW, Result
 from local.chaos.judge import Scene, doubled, leaked, touched
 from local.chaos.kill_plan import Kill, Plan
 from local.chaos.kills import QUICK_TO_NOTICE, Killer
 from local.chaos.metadata import Metadata
-from local.chaos.neighbours import Account, expire
+from local.chaos.neighbours import Account
 from local.chaos.promises import broken
 from local.chaos.world import World, settled
 from local.cloud_files import TARGET
@@ -33,7 +33,12 @@ from local.stack import Stack, start_stack
 RUNNER = "a real Airflow"
 SWEEP_WITHIN_S = 120.0
 GONE_WITHIN_S = 20.0
-PLANS = {"tasks": kill_plan.task_and_triggerer, "scheduler": kill_plan.scheduler}
+PLANS = {
+    "tasks": kill_plan.task_and_triggerer,
+    "scheduler": kill_plan.scheduler,
+    "real": kill_plan.on_real_machines,
+}
+ON_PAPER = ("tasks", "scheduler")
 
 
 class Nights:
@@ -77,7 +82,6 @@ class Nights:
             if stage.state == "success":
                 shared.false_green += broken(world, Run(stage.dag_id, stage.run_id), after)
         shared.left_before_sweep = leaked(before, after, world.kept())
-        expire(world.account, [each for each in after.alive if each["id"] not in before.ids])
         shared.problems += self._sweep()
         swept = self._settled(before)
         shared.leaked = leaked(before, swept, world.kept())
@@ -87,7 +91,7 @@ class Nights:
         return shared
 
     def _sweep(self) -> list[str]:
-        run_id = self._api.trigger(SWEEP, {"dry_run": False})
+        run_id = self._api.trigger(SWEEP, dict(SWEEP_NOW))
         deadline = time.monotonic() + SWEEP_WITHIN_S
         while (state := self._api.run(SWEEP, run_id)["state"]) not in ("success", "failed"):
             if time.monotonic() > deadline:
@@ -158,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         stack.wait_ready(lambda step: None)
         nights = Nights(stack, options.machines)
-        for name in options.plan or PLANS:
+        for name in options.plan or ON_PAPER:
             for result in nights.run(PLANS[name]()):
                 print(json.dumps(asdict(result)), file=answers, flush=True)
     finally:

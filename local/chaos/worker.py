@@ -14,17 +14,16 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ack_preload.store import Run
 from local.chaos.airflow_runs import Airflow, Outcome
-from local.chaos.cases import EXPORT, SWEEP, Case, Result
+from local.chaos.cases import EXPORT, SWEEP, SWEEP_NOW, Case, Result
 from local.chaos.judge import Scene, doubled, leaked, touched
 from local.chaos.mishaps import Beside
-from local.chaos.neighbours import expire
 from local.chaos.promises import broken
 from local.chaos.world import World, world
 from local.cloud_files import TARGET
@@ -33,9 +32,7 @@ RUN_WITHIN_S = 180.0
 GONE_WITHIN_S = 20.0
 CASES_OF_A_WORLD = 12  # then a new one, so that what is kept does not pile up
 RUNNER = "airflow in one process"
-Conf = Mapping[str, Any]
-DELETING: Conf = {"dry_run": False}
-UNCOUNTED = frozenset({"disk_full"})  # a condition, which counts no strikes
+UNCOUNTED = frozenset({"disk_full", "assistant_absent"})  # conditions, which count no strikes
 
 
 class Worker:
@@ -76,7 +73,7 @@ class Worker:
         folder = self._folder / f"world-{next(self._numbers)}"
         self._undo.callback(shutil.rmtree, folder, ignore_errors=True)
         made = self._undo.enter_context(world(folder, case.machines, case.settings))
-        made.connect(case.target, case.settings.get("read_delay_s", 0.0))
+        made.connect(case.settings.get("read_delay_s", 0.0))
         for dag_id in case.after:
             outcome = self._run(dag_id, {"target": TARGET})
             if outcome.state != "success":
@@ -92,19 +89,25 @@ class Worker:
         conf: Mapping[str, Any],
         patience_s: float | None = None,
         before: Callable[[str], None] = lambda task_id: None,
+        skips: Collection[str] = (),
     ) -> Outcome:
-        run_id = f"chaos__{next(self._numbers)}"
         return self._airflow.run(
-            dag_id, run_id, conf, within_s=RUN_WITHIN_S, patience_s=patience_s, before=before
+            dag_id,
+            f"chaos__{next(self._numbers)}",
+            conf,
+            within_s=RUN_WITHIN_S,
+            patience_s=patience_s,
+            before=before,
+            skips=skips,
         )
 
     def _try(self, case: Case, place: World, result: Result) -> None:
         account = place.account
         before = account.scene()
-        conf = DELETING if case.dag == SWEEP else {"target": TARGET}
+        conf = SWEEP_NOW if case.dag == SWEEP else {"target": TARGET}
         try:
             with Beside(account, case) as beside:
-                outcome = self._run(case.dag, conf, case.patience_s, beside.before)
+                outcome = self._run(case.dag, conf, case.patience_s, beside.before, case.skips)
                 result.struck = beside.struck()
         finally:
             account.disarm_all()
@@ -116,16 +119,15 @@ class Worker:
     def _judge(
         self, case: Case, place: World, before: Scene, outcome: Outcome, result: Result
     ) -> None:
-        account = place.account
         after = self._settled(place, before)
         if result.outcome == "green":
             result.false_green = broken(place, Run(case.dag, outcome.run_id), after)
         result.problems += unexpected(case, outcome, result)
         result.left_before_sweep = leaked(before, after, place.kept())
-        expire(account, [line for line in after.alive if line["id"] not in before.ids])
-        sweep = self._run(SWEEP, DELETING)
-        if sweep.state != "success":
-            result.problems.append(f"the sweep is {sweep.state}: {sweep.errors}")
+        if SWEEP not in case.skips:
+            sweep = self._run(SWEEP, SWEEP_NOW)
+            if sweep.state != "success":
+                result.problems.append(f"the sweep is {sweep.state}: {sweep.errors}")
         swept = self._settled(place, before)
         result.leaked = leaked(before, swept, place.kept())
         result.doubled = doubled(before, swept)

@@ -6,12 +6,8 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ack_preload.store import Store
 from ack_preload.targets.load import PATH_VARIABLE
@@ -19,7 +15,7 @@ from emulator.app import running
 from emulator.settings import Settings
 from local.chaos.judge import Kept, Scene
 from local.chaos.neighbours import Account, settle_down
-from local.cloud_files import TARGET, connections, targets
+from local.cloud_files import TARGET, connections, write_targets
 
 FIELDS = ("conn_type", "login", "password", "port")
 POLL_EVERY_S = 0.25
@@ -55,7 +51,7 @@ class World:
     def store(self) -> Store:
         return Store(f"sqlite:///{self.history}")
 
-    def connect(self, case_target: Mapping[str, Mapping[str, Any]], lag_s: float = 0.0) -> None:
+    def connect(self, lag_s: float = 0.0) -> None:
         """Tell this process's Airflow of the cloud, by connections in the environment."""
         for each in connections(dict(self.account.facts)):
             extra = json.loads(each["extra"])
@@ -67,15 +63,9 @@ class World:
             os.environ[name] = json.dumps(fields | {"extra": extra})
         history = {"conn_type": "sqlite", "host": str(self.history)}
         os.environ["AIRFLOW_CONN_ACK_PRELOAD_STORE"] = json.dumps(history)
-        os.environ[PATH_VARIABLE] = str(self._write_targets(case_target))
-
-    def _write_targets(self, changes: Mapping[str, Mapping[str, Any]]) -> Path:
-        fields = deepcopy(targets(dict(self.account.facts), 1))
-        for section, values in changes.items():
-            fields["targets"][0][section] |= values
         path = self.history.with_name("targets.yaml")
-        path.write_text(yaml.safe_dump(fields, sort_keys=False))
-        return path
+        write_targets(path, dict(self.account.facts), samples=1)
+        os.environ[PATH_VARIABLE] = str(path)
 
     def kept(self) -> Kept:
         """Return what our runs left on purpose, as the history has it."""

@@ -1,0 +1,160 @@
+"""What the judge of ``make chaos`` says of known scenes, and the shape of the catalogue."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ack_preload.domain.images import ImageLock, LockedImage
+from ack_preload.domain.tags import RUN_KEY
+from emulator.faults.kinds import KINDS
+from local.chaos import report
+from local.chaos.__main__ import grouped, sample
+from local.chaos.cases import ORDER, Case, Result, chosen
+from local.chaos.catalogue import quick_cases
+from local.chaos.catalogue_real import real_cases
+from local.chaos.judge import Kept, Scene, at_once, doubled, leaked, touched
+from local.chaos.kill_plan import DEFERRED, STAGES
+from local.chaos.promises import on_paper
+
+NOTHING = Scene([], {})
+LOCK = "sha256:" + "1" * 64
+
+
+def line(kind: str, key: str, *, run: str = "build/1", **more: Any) -> dict[str, Any]:
+    fields = {"kind": kind, "id": key, "name": key, "tags": {RUN_KEY: run}}
+    return {**fields, "created": "2026-01-01T00:00:00+00:00", "ended": None, **more}
+
+
+def test_what_is_alive_and_not_kept_is_leaked_whatever_its_tags() -> None:
+    after = Scene([line("instance", "i-1"), line("disk", "d-1", tags={})], {})
+    assert leaked(NOTHING, after, Kept()) == ["disk d-1 (d-1)", "instance i-1 (i-1)"]
+
+
+def test_what_is_kept_or_was_there_before_or_went_is_not_leaked() -> None:
+    lines = [
+        line("snapshot", "s-1"),
+        line("node_pool", "np-1"),
+        line("instance", "i-1", node_pool_id="np-1"),
+        line("disk", "d-1", instance_id="i-1"),
+        line("instance", "i-2", ended="2026-01-01T00:00:01+00:00"),
+        line("instance", "i-0"),
+    ]
+    before = Scene([line("instance", "i-0")], {})
+    assert leaked(before, Scene(lines, {}), Kept({"s-1"}, {"np-1"})) == []
+
+
+def test_two_instances_of_one_run_at_once_are_one_too_many() -> None:
+    after = Scene([line("instance", "i-1"), line("instance", "i-2")], {})
+    assert doubled(NOTHING, after) == ["2 of instance at once for build/1: i-1, i-2"]
+
+
+def test_one_after_the_other_or_of_two_runs_is_not_doubled() -> None:
+    ended = "2026-01-01T00:00:01+00:00"
+    lines = [
+        line("instance", "i-1", ended=ended),
+        line("instance", "i-2", created=ended),
+        line("instance", "i-3", run="build/2"),
+    ]
+    assert doubled(NOTHING, Scene(lines, {})) == []
+
+
+def test_two_nodes_of_a_pool_and_two_pools_of_a_name_are_doubled() -> None:
+    lines = [
+        line("instance", "i-1", node_pool_id="np-1"),
+        line("instance", "i-2", node_pool_id="np-1"),
+        line("node_pool", "np-1", name="canary", cluster_id="c1"),
+        line("node_pool", "np-2", name="canary", cluster_id="c1"),
+    ]
+    assert [each.split(":")[0] for each in doubled(NOTHING, Scene(lines, {}))] == [
+        "2 of node at once for np-1",
+        "2 of node_pool at once for c1/canary",
+    ]
+
+
+def test_a_disk_of_a_machine_beside_its_system_disk_is_meant() -> None:
+    disks = [line("disk", f"d-{number}") for number in range(3)]
+    assert doubled(NOTHING, Scene(disks[:2], {})) == []
+    assert doubled(NOTHING, Scene(disks, {}))
+
+
+def test_at_once_counts_the_moment_with_the_most() -> None:
+    spans = [(0, 5), (1, 2), (1, None), (5, None)]
+    lines = [
+        {"created": f"2026-01-01T00:00:0{a}", "ended": b and f"2026-01-01T00:00:0{b}"}
+        for a, b in spans
+    ]
+    assert at_once(lines) == 3
+
+
+def test_a_foreign_resource_that_changes_or_goes_is_touched() -> None:
+    before = Scene([], {"disk d-1": {"id": "d-1", "tags": {}}, "disk d-2": {"id": "d-2"}})
+    after = Scene([], {"disk d-1": {"id": "d-1", "tags": {"a": "b"}}})
+    found = touched(before, after, ["disk d-1", "disk d-2"])
+    assert [each.split()[2] for each in found] == ["changed", "is"]
+    assert touched(before, before, ["disk d-1", "disk d-2"]) == []
+
+
+def test_a_snapshot_without_an_image_or_with_a_damaged_blob_breaks_its_promise(
+    tmp_path: Path,
+) -> None:
+    blob = b"layer"
+    blobs = tmp_path / "blobs/sha256"
+    blobs.mkdir(parents=True)
+    (blobs / hashlib.sha256(blob).hexdigest()).write_bytes(blob)
+    (tmp_path / "paper-images.json").write_text(json.dumps({"c": {"digest": LOCK}}))
+    lock = ImageLock((LockedImage("registry.test/acs/pause:3.9", LOCK, 1),), "linux/amd64")
+    assert on_paper(tmp_path, lock) == []
+    (blobs / ("0" * 64)).write_bytes(blob)
+    (tmp_path / "paper-images.json").write_text("{}")
+    assert len(on_paper(tmp_path, lock)) == 2
+
+
+def test_every_kind_of_fault_that_can_strike_has_a_case() -> None:
+    kinds = {fault["kind"] for case in quick_cases() for fault in case.faults}
+    every = {kind.model_fields["kind"].default for kind in KINDS}
+    # No stage orders a spot instance: see docs/reliability.md.
+    assert every - kinds == {"spot_reclaim"}
+
+
+def test_there_are_as_many_combinations_as_asked_for_and_each_once() -> None:
+    quick, real = quick_cases(), real_cases()
+    names = Counter(case.name for case in [*quick, *real])
+    assert len({(case.dag, case.stage, case.fault) for case in quick}) >= 120
+    assert len(real) >= 15
+    assert [name for name, count in names.items() if count > 1] == []
+    assert set(DEFERRED) <= set(STAGES)
+    assert {case.dag for case in quick} == set(ORDER)
+
+
+def test_a_case_travels_as_json() -> None:
+    for case in [*quick_cases(), *real_cases()]:
+        assert Case.from_json(case.as_json()) == case
+
+
+def test_groups_keep_every_case_and_a_sample_repeats_with_its_seed() -> None:
+    cases = quick_cases()
+    assert [case for group in grouped(cases) for case in group] == cases
+    assert sample(cases, 6, seed=1) == sample(cases, 6, seed=1)
+    assert sample(cases, 6, seed=1) != sample(cases, 6, seed=2)
+    assert chosen(cases, "#3") == [cases[3]]
+
+
+def test_the_report_counts_what_is_bad_and_the_page_shows_it(tmp_path: Path) -> None:
+    good = Result("a", "build_preloaded_disk", "seal_disk", "slow", "paper", "r", "green", "green")
+    bad = Result("b", "build_preloaded_disk", "seal_disk", "stuck", "real", "r", "red", "red")
+    bad.leaked, bad.error = ["disk d-1"], "seal_disk: WaitTimeoutError: d-1 is there"
+    content = report.report([good, bad], seed=7, seconds=1.0, waits=None)
+    assert content["totals"]["cases"] == 2
+    assert content["totals"]["leaked"] == 1
+    page = tmp_path / "page.md"
+    page.write_text(f"# Head\n{report.BEGIN}\nold\n{report.END}\ntail\n")
+    report.write_page(content, page)
+    text = page.read_text()
+    assert "old" not in text
+    assert "| `seal_disk` | stuck (real machines) | red, BAD: leaked |" in text
+    assert text.startswith("# Head")
+    assert text.endswith("tail\n")
