@@ -158,18 +158,21 @@ def test_a_node_that_does_not_know_our_key_is_named_with_the_mend(
 
 
 def test_a_node_whose_host_key_is_not_known_is_refused(
-    cloud: Handle, monkeypatch: pytest.MonkeyPatch
+    cloud: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text("")
     strict = json.loads(ssh_connection(cloud.facts))
-    strict["extra"]["no_host_key_check"] = "false"
+    strict["extra"]["known_hosts"] = str(known)
     monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_SSH", json.dumps(strict))
-    with pytest.raises(NodeUnreachableError, match="give the connection its host_key"):
+    with pytest.raises(NodeUnreachableError, match="mend host_key or known_hosts"):
         export(cloud)
 
 
 def prove(cloud: Handle, lock_digest: str) -> Any:
-    address = node(cloud).spec.private_ip
-    return perform(ProveImagesOperator(task_id="prove", nodes=address, lock_digest=lock_digest))
+    spec = node(cloud).spec
+    nodes = [{"private_ip": spec.private_ip, "instance_id": spec.machine_id}]
+    return perform(ProveImagesOperator(task_id="prove", nodes=nodes, lock_digest=lock_digest))
 
 
 def test_a_node_that_has_it_all_is_proven(cloud: Handle) -> None:

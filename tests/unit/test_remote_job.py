@@ -16,7 +16,7 @@ from ack_preload.domain.errors import (
 from ack_preload.hooks.ssh_calls import ScriptCall, ScriptResult
 from ack_preload.operators.image_list import NodeListing
 from ack_preload.operators.preload_disk import InstallRuntimeOperator
-from ack_preload.operators.prove_images import addresses
+from ack_preload.operators.prove_images import hosts_of
 from ack_preload.triggers.probes import Observation
 from ack_preload.triggers.remote_job import RemoteJobTrigger, observe
 
@@ -127,13 +127,13 @@ def test_a_failed_script_shows_its_last_lines_only() -> None:
     ],
 )
 def test_nodes_may_be_given_in_several_forms(nodes: Any, expected: list[str] | None) -> None:
-    assert addresses(nodes) == (expected or ["10.0.0.1", "10.0.0.2"])
+    assert [host.address for host in hosts_of(nodes)] == (expected or ["10.0.0.1", "10.0.0.2"])
 
 
 @pytest.mark.parametrize("nodes", ["", [], "[]", [{"private_ip": None}], [{}]], ids=repr)
 def test_no_node_proves_nothing(nodes: Any) -> None:
     with pytest.raises(InvalidInputError, match="nodes is"):
-        addresses(nodes)
+        hosts_of(nodes)
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,11 @@ DELIVERED_WITHIN_S = 60.0
 """The cloud gives up bringing a command to an instance after a minute."""
 SHORTEST_S, LONGEST_S = 10, 86_400  # for a command, as the API has it
 
-GOING_ON = frozenset({"Pending", "Running", "Stopping", "Scheduled"})
 FAILED = "Failed"  # exit code other than 0
 DONE = "Success"
+ENDED = frozenset(
+    {DONE, FAILED, "Invalid", "Aborted", "Error", "Timeout", "Cancelled", "Terminated"}
+)
 NOT_ALLOWED = frozenset({"Forbidden.RAM", "Forbidden", "NoPermission", "Forbidden.Unauthorized"})
 MENDS = {
     "ClientNotRunning": "its agent does not run; install it (aliyun_assist), or use another image",
@@ -170,7 +172,7 @@ def output(instance_id: str, body: Mapping[str, Any]) -> bytes | None:
     listed = body["Invocation"]["InvocationResults"]["InvocationResult"]
     result = next((each for each in listed if each["InstanceId"] == instance_id), None)
     status = result["InvocationStatus"] if result else "Pending"
-    if result is None or status in GOING_ON:
+    if result is None or status not in ENDED:
         return None
     said = base64.b64decode(result.get("Output") or "")
     if status == FAILED:

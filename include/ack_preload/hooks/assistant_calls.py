@@ -16,6 +16,7 @@ import shlex
 import zlib
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import cache
 from uuid import uuid4
 
 from ack_preload.domain.errors import InvalidInputError, NodeUnreachableError
@@ -80,9 +81,15 @@ def conversation(call: ScriptCall, within_s: float) -> Conversation:
 
 
 def _command(arguments: tuple[str, ...], data: bytes, within_s: float) -> Command:
-    script = script_text("assistant.sh").removesuffix(LAST_LINE)
     fed = b"main %s <<'END'\n%s\nEND\n" % (shlex.join(arguments).encode(), base64.b64encode(data))
-    return Command(script + fed, within_s)
+    return Command(_courier() + fed, within_s)
+
+
+@cache
+def _courier() -> bytes:
+    """Return ``assistant.sh`` without its call and its comments: a command has little room."""
+    first, *rest = script_text("assistant.sh").removesuffix(LAST_LINE).splitlines(keepends=True)
+    return b"".join([first, *(line for line in rest if not line.lstrip().startswith(b"#"))])
 
 
 def _room(arguments: tuple[str, ...]) -> int:
