@@ -68,7 +68,8 @@ class Trouble:
                     throttle.status, throttle.code, "Request was denied due to user flow control."
                 )
                 if throttle.retry_after_s is not None:
-                    self.headers["x-acs-retry-after"] = str(throttle.retry_after_s)
+                    # Milliseconds: the SDK sleeps so many of them, and nothing else tells the unit.
+                    self.headers["x-acs-retry-after"] = str(throttle.retry_after_s * 1000)
             case ServerError() as error:
                 self.refusal = ApiError(error.status, *OWN_FAILURES[error.status])
             case ResetBefore() | ResetAfter():

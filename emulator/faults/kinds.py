@@ -34,7 +34,9 @@ class Throttle(Fault):
     kind: Literal["throttle"] = "throttle"
     code: str = Field(default="Throttling.User", pattern=r"Throttling(\.\w+)?|Rejected\.Throttling")
     status: Literal[400, 403, 429, 503] = 400
-    retry_after_s: int | None = Field(default=None, ge=0, description="sent as `x-acs-retry-after`")
+    retry_after_s: int | None = Field(
+        default=None, ge=0, description="sent as `x-acs-retry-after`, in ms"
+    )
 
 
 class ServerError(Fault):

@@ -64,7 +64,7 @@ def test_a_throttled_call_says_when_to_come_again(cloud_handle: Handle) -> None:
     ):
         client.run_instances(order(cloud_handle))
     assert refused.value.code == "Throttling.User"
-    assert refused.value.retry_after == 7
+    assert refused.value.retry_after == 7000  # milliseconds, which is what the SDK sleeps
     assert ordered(cloud_handle) == []
 
 
