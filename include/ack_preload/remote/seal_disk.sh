@@ -23,6 +23,7 @@ readonly NAMESPACE=k8s.io
 readonly CONTAINERD=$root/var/lib/containerd
 readonly CONTENT=io.containerd.content.v1.content
 readonly LINE='^(sha256:[0-9a-f]{64}) ([0-9]{1,15}) ([A-Za-z0-9._-]+(:[0-9]+)?(/[a-z0-9._-]+)+)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$'
+readonly LOGIN='(authorization|auth|identity_?token|registry_?token|password)["'"'"']?[[:space:]]*[=:][[:space:]]*["'"'"'][^"'"'"']'
 readonly HASHERS=4
 readonly LETS_GO_WITHIN_S=30 # containerd's own threads keep the folder busy for a moment
 
@@ -112,8 +113,18 @@ clean() {
             -name authorized_keys -o -name 'id_rsa*' -o -name 'id_ed25519*' -o -name 'id_ecdsa*' -o \
             -name '*kubeconfig*' -o -name 'kubelet.conf' -o -name 'bootstrap-kubelet.conf' -o \
             -name machine-id -o -name '.dockerconfigjson' -o -path '*/.docker/config.json' -o \
+            -name .dockercfg -o -name .netrc -o \
             -name 'kubelet-client-*.pem' \) -print0
     )
+}
+
+# A login in a configuration that somebody put on the disk: what to remove of it is not known here.
+refuse_logins() {
+    local found
+    found=$(find "$1/" \( -path '*/io.containerd.snapshotter.v1.*' -o -path "*/$CONTENT" -o -path "$1/ack/kubernetes" \) -prune \
+        -o -type f \( -name '*.toml' -o -name '*.json' -o -name '*.yaml' -o -name '*.yml' -o -name '*.conf' \) \
+        -exec grep -lEi "$LOGIN" {} + || true)
+    [[ -z $found ]] || die 4 "finding: a registry login in ${found//$'\n'/, }"
 }
 
 stop_runtime() {
@@ -153,6 +164,7 @@ main() {
     verify_names
     stop_runtime
     clean "$mount_point"
+    refuse_logins "$mount_point"
     trim "$mount_point"
     sync
     let_go "$CONTAINERD"
