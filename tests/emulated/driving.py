@@ -19,30 +19,54 @@ INSTALLATION = "tests"
 STARTED = datetime.now(UTC).replace(microsecond=0)
 
 
-class XComs:
-    """The XComs of one DAG run; ``of`` gives a task its view of them."""
+class Run:
+    """What Airflow keeps for the tasks of one DAG run: XComs, state stores, states of tasks."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], Any] = {}
+        self.xcoms: dict[tuple[str, str], Any] = {}
+        self.stores: dict[str, dict[str, Any]] = {}
+        self.states: dict[str, str] = {}
 
-    def of(self, task_id: str) -> dict[str, Any]:
+    def task(self, task_id: str) -> dict[str, Any]:
+        """Return what a task instance can do with them."""
+
         def push(key: str, value: Any) -> None:
-            self._kept[task_id, key] = json.loads(json.dumps(value))
+            self.xcoms[task_id, key] = json.loads(json.dumps(value))
 
         def pull(task_ids: str | list[str], key: str = "return_value", **_: Any) -> Any:
             if isinstance(task_ids, str):
-                return self._kept.get((task_ids, key))
-            return [self._kept.get((each, key)) for each in task_ids]
+                return self.xcoms.get((task_ids, key))
+            return [self.xcoms.get((each, key)) for each in task_ids]
 
-        return {"xcom_push": push, "xcom_pull": pull}
+        def states(dag_id: str, *, task_ids: list[str], run_ids: list[str]) -> dict[str, Any]:
+            known = {name: self.states[name] for name in task_ids if name in self.states}
+            return {run_ids[0]: known} if known else {}
+
+        return {"xcom_push": push, "xcom_pull": pull, "get_task_states": states}
+
+    def begins_again(self, task_id: str) -> None:
+        """Forget the XComs of a task, as Airflow does when a try begins; its store stays."""
+        for known in [each for each in self.xcoms if each[0] == task_id]:
+            del self.xcoms[known]
 
 
-def context(xcoms: XComs | None = None, **overrides: Any) -> Any:
-    """Return as much of a task's context as operators read.
+class StateStore:
+    def __init__(self, kept: dict[str, Any]) -> None:
+        self._kept = kept
 
-    :param xcoms: those of the run, where tasks are to see each other's.
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._kept.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        self._kept[key] = json.loads(json.dumps(value))
+
+
+def context(run: Run | None = None, **overrides: Any) -> Any:
+    """Return as much of a task's context as operators read: at the beginning of a try.
+
+    :param run: where tasks, or tries of one, are to see what others left.
     """
-    xcoms = xcoms or XComs()
+    run = run or Run()
     ti = {
         "dag_id": "build_preloaded_disk",
         "run_id": "manual__1",
@@ -50,10 +74,16 @@ def context(xcoms: XComs | None = None, **overrides: Any) -> Any:
         "map_index": -1,
         "max_tries": 2,
         "try_number": 1,
+        "get_dr_count": lambda dag_id, run_ids, states: 0,  # no other run is at work
+        **overrides,
     }
-    run = SimpleNamespace(start_date=STARTED, logical_date=STARTED, run_after=STARTED)
-    ti |= {"get_dr_count": lambda dag_id, run_ids, states: 0, **overrides}
-    return {"ti": SimpleNamespace(**xcoms.of(str(ti["task_id"])), **ti), "dag_run": run}
+    task_id = ti["task_id"]
+    run.begins_again(task_id)
+    return {
+        "ti": SimpleNamespace(**run.task(task_id), **ti),
+        "dag_run": SimpleNamespace(start_date=STARTED, logical_date=STARTED, run_after=STARTED),
+        "task_state_store": StateStore(run.stores.setdefault(task_id, {})),
+    }
 
 
 def perform(operator: BaseOperator, task: Any = None) -> Any:

@@ -10,7 +10,8 @@ import pytest
 from ack_preload.domain.tags import EXPIRES_KEY, PRODUCT_KEY, PURPOSE_KEY, sealed_tags
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.node_pool_size import ScaleNodePoolOperator
-from ack_preload.operators.sweep import DiscardSnapshotsOperator, SweepIncompleteError
+from ack_preload.operators.snapshot import DiscardSnapshotsOperator
+from ack_preload.operators.sweep import SweepIncompleteError
 from emulator.app import Handle
 from tests.emulated.bad_line import BadLine, Fault
 from tests.emulated.driving import context, perform

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.disks import BuildSpec, Instance
 from ack_preload.domain.tags import iso
-from ack_preload.hooks.calls import look
 from ack_preload.hooks.cloud import plain
 from ack_preload.hooks.ecs_keys import EcsKeys
 
@@ -113,13 +112,6 @@ class EcsHook(EcsKeys):
     def _sent(self, request: ecs.DescribeInstancesRequest) -> Callable[[], Any]:
         return lambda: self.client.describe_instances(request)
 
-    async def instance_state(self, instance_id: str) -> Instance | None:
-        """Look once, for a trigger; ``None`` when the cloud does not list the instance."""
-        request = self._describe_instances({}, [instance_id], None)
-        body = plain((await look(lambda: self.client.describe_instances_async(request))).body)
-        listed = body["Instances"]["Instance"]
-        return Instance.from_api(listed[0]) if listed else None
-
     def _describe_instances(
         self, tags: Mapping[str, str], instance_ids: list[str] | None, token: str | None
     ) -> ecs.DescribeInstancesRequest:
@@ -133,14 +125,17 @@ class EcsHook(EcsKeys):
             tag=[ecs.DescribeInstancesRequestTag(key=k, value=v) for k, v in tags.items()],
         )
 
-    def stop_instance(self, instance_id: str) -> None:
-        """Shut the instance down in order: the power is not cut while a disk is written."""
+    def stop_instance(self, instance_id: str, *, is_young: bool = False) -> None:
+        """Shut the instance down in order: the power is not cut while a disk is written.
+
+        :param is_young: it was just made, so an answer that it is unknown means "not yet".
+        """
         from alibabacloud_ecs20140526 import models as ecs
 
         request = ecs.StopInstanceRequest(
             instance_id=instance_id, force_stop=False, stopped_mode="KeepCharging"
         )
-        self._send("StopInstance", lambda: self.client.stop_instance(request))
+        self._send("StopInstance", lambda: self.client.stop_instance(request), is_young=is_young)
 
     def delete_instance(self, instance_id: str) -> None:
         """Release the instance and its disks, running or not; one that is gone is fine."""

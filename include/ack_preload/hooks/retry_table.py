@@ -177,7 +177,9 @@ CALLS: dict[str, Call] = {
     "TagResources": Call(
         ONCE,
         (
-            _row("InvalidResourceId.NotFound", GIVE_UP, "D"),
+            _row(
+                "InvalidResourceId.NotFound", RETRY, "M", "it was just seen: not shown everywhere"
+            ),
             _row("NumberExceed.Tags Duplicate.TagKey InvalidTag*", GIVE_UP, "D"),
         ),
     ),

@@ -36,6 +36,12 @@ CREATING = "creating"
 """XCom of a task that makes something that costs money: the moment before it asks the cloud."""
 
 
+FIRST_LOOK = "first_look"
+"""XCom of a teardown: when it looked first, where nobody noted when something was made."""
+NEVER_BEGAN = frozenset({None, "skipped", "upstream_failed", "removed", "success"})
+"""States of a task that has no open end: it made nothing, or noted when it did."""
+
+
 class CloudOperator(BaseOperator):
     """Start one cloud operation, then defer until its wait gives a verdict."""
 
@@ -123,12 +129,31 @@ class CloudOperator(BaseOperator):
 
         :param makers: ids of the tasks of this run that create what is looked for.
         """
-        found = context["ti"].xcom_pull(task_ids=list(makers), key=CREATING) if makers else None
+        ti = context["ti"]
+        found = ti.xcom_pull(task_ids=list(makers), key=CREATING) if makers else None
         noted = [datetime.fromisoformat(each) for each in found or () if each]
+        if makers and not noted and self._has_begun(context, makers):
+            # Its try was ended before its first note, or as the next try began; but an earlier
+            # one, or the process that does not know yet that it is over, may have made something.
+            noted.append(self._first_look(context))
         if not noted:
             return None
         settled = max(noted) + timedelta(seconds=self.account.visible_within_s)
         return settled if settled > datetime.now(UTC) else None
+
+    def _has_begun(self, context: Context, makers: Sequence[str]) -> bool:
+        ti = context["ti"]
+        found = ti.get_task_states(ti.dag_id, task_ids=list(makers), run_ids=[ti.run_id])
+        return not set((found.get(ti.run_id) or {}).values()) <= NEVER_BEGAN
+
+    def _first_look(self, context: Context) -> datetime:
+        """Return when this try of a teardown looked for the first time."""
+        ti = context["ti"]
+        first = ti.xcom_pull(task_ids=ti.task_id, key=FIRST_LOOK, map_indexes=ti.map_index)
+        if first is None:
+            first = datetime.now(UTC).isoformat()
+            ti.xcom_push(key=FIRST_LOOK, value=first)
+        return datetime.fromisoformat(first)
 
     def look_again(self, at: datetime) -> NoReturn:
         """Defer until ``at``, and begin again from :meth:`execute`."""

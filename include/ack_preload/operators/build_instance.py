@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ack_preload.domain.disks import BuildSpec, Instance
+from ack_preload.domain.disks import BuildSpec
 from ack_preload.domain.errors import (
     CloudUnavailableError,
     ResourceFailedError,
+    UnclearReplyError,
     WaitTimeoutError,
 )
-from ack_preload.domain.tags import BUILD, PURPOSE_KEY, Ownership, refuse_foreign
-from ack_preload.hooks.ecs import EcsHook
+from ack_preload.domain.tags import BUILD, PURPOSE_KEY, Ownership
 from ack_preload.operators.base import CloudOperator, as_mapping
+from ack_preload.operators.orders import EcsOperator, OrderingOperator
+from ack_preload.operators.teardown import TeardownOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,13 +25,7 @@ ALIVE = frozenset({"Pending", "Starting", "Running"})
 STOPPING = frozenset({"Stopping", "Stopped"})
 
 
-class EcsOperator(CloudOperator):
-    @cached_property
-    def hook(self) -> EcsHook:
-        return EcsHook(self.conn_id, account=self.account)
-
-
-class RunBuildInstanceOperator(EcsOperator):
+class RunBuildInstanceOperator(OrderingOperator):
     """Start the build instance with its blank data disk; return its ids once it is Running.
 
     Returns ``instance_id``, ``disk_id``, ``disk_serial`` and ``private_ip``. A second try finds
@@ -65,32 +60,27 @@ class RunBuildInstanceOperator(EcsOperator):
         self.user_data = user_data
 
     def execute(self, context: Context) -> dict[str, Any]:
-        target = as_mapping("target", self.target)
-        spec = BuildSpec.from_mapping(target, disk_gib=self.disk_gib)
-        owner = self.ownership(context, target)
-        release_at = self.expires(context, target)
-        instance_id = self._of_earlier_try(owner) or self._run(context, spec, owner, release_at)
+        instance_id = self.obtain(context, as_mapping("target", self.target))
         self.wait_for("instance_running", {"instance_id": instance_id})
 
-    def _of_earlier_try(self, owner: Ownership) -> str | None:
-        found = self.hook.instances(Ownership.search(owner.run, owner.installation))
-        alive = [instance.instance_id for instance in found if instance.status in ALIVE]
-        if not alive:
-            return None
-        self.log.info("Instance %s of an earlier try found", alive[0])
-        return alive[0]
+    def alive(self, context: Context) -> list[str]:
+        found = self.hook.instances(self.search(context))
+        return [each.instance_id for each in found if each.status in ALIVE]
 
-    def _run(
-        self, context: Context, spec: BuildSpec, owner: Ownership, release_at: datetime
-    ) -> str:
+    def is_listed(self, resource_id: str) -> bool:
+        found = self.hook.instance(resource_id)
+        return found is not None and found.status in ALIVE
+
+    def ask(self, context: Context, owner: Ownership, salt: str) -> str:
+        target = as_mapping("target", self.target)
+        spec = BuildSpec.from_mapping(target, disk_gib=self.disk_gib)
+        release_at = cast("datetime", owner.expires)
         instance_id = self.hook.run_instance(
             spec,
             name=f"ack-preload-{owner.target}",
             key_pair_name=self.key_pair_name,
             release_at=release_at,
-            # The release time is part of the token: it moves when a run outlives it, and the
-            # cloud refuses a known token with other parameters.
-            token=self.client_token(context, release_at.isoformat()),
+            token=self.client_token(context, salt),
             tags=owner.tags() | {PURPOSE_KEY: BUILD},
             user_data=self.user_data,
         )
@@ -103,10 +93,12 @@ class RunBuildInstanceOperator(EcsOperator):
         return instance_id
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
-        instance = self.read(event)
+        instance = self.read_made(context, event)
         instance_id = instance["instance_id"]
         disks = self.hook.data_disks(instance_id)
         if len(disks) != 1 or not disks[0].serial or not instance["private_ip"]:
+            if until := self.unsettled_until(context, [context["ti"].task_id]):
+                self.look_again(until)  # its disk is not listed yet
             raise WaitTimeoutError(
                 f"instance {instance_id} is Running with {len(disks)} data disks and address "
                 f"{instance['private_ip']}; one disk with a serial and one address are needed"
@@ -120,28 +112,35 @@ class RunBuildInstanceOperator(EcsOperator):
 
 
 class StopInstanceOperator(EcsOperator):
-    """Shut an instance down in order and return its id once it is Stopped."""
+    """Shut an instance down in order and return its id once it is Stopped.
+
+    :param makers: ids of the tasks of this run that may have made it just now.
+    """
 
     template_fields: Sequence[str] = ("instance_id", *CloudOperator.template_fields)
 
-    def __init__(self, *, instance_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, instance_id: str, makers: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.instance_id = instance_id
+        self.makers = makers
 
     def execute(self, context: Context) -> str:
-        if not self._is_stopping():
+        if not self._is_stopping(context):
+            is_young = self.unsettled_until(context, self.makers) is not None
             try:
-                self.hook.stop_instance(self.instance_id)
-            except CloudUnavailableError:
+                self.hook.stop_instance(self.instance_id, is_young=is_young)
+            except (CloudUnavailableError, UnclearReplyError):
                 # An earlier call may have got through although its reply did not.
-                if not self._is_stopping():
+                if not self._is_stopping(context):
                     raise
             self.log.info("Instance %s told to stop", self.instance_id)
         self.wait_for("instance_stopped", {"instance_id": self.instance_id})
 
-    def _is_stopping(self) -> bool:
+    def _is_stopping(self, context: Context) -> bool:
         found = self.hook.instance(self.instance_id)
         if found is None:
+            if until := self.unsettled_until(context, self.makers):
+                self.look_again(until)  # not listed yet
             raise ResourceFailedError(
                 f"instance {self.instance_id} is absent; run the build again from the start"
             )
@@ -152,54 +151,46 @@ class StopInstanceOperator(EcsOperator):
         return str(event["id"])
 
 
-class DeleteInstanceOperator(EcsOperator):
+class DeleteInstanceOperator(TeardownOperator):
     """Release every instance of this run, with its disks; return the ids once they are gone.
 
     Instances are found by the run tag, so that one whose id never reached XCom goes too.
 
-    :param instance_id: a further one, made by another run of ours; may be empty.
+    :param instance_id: a further one, made by another run of this installation; may be empty.
+    :param makers: ids of the tasks of this run that make instances.
     """
 
     template_fields: Sequence[str] = ("instance_id", *CloudOperator.template_fields)
 
-    def __init__(self, *, instance_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, instance_id: str | None = None, makers: Sequence[str] = (), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.instance_id = instance_id
+        self.makers = makers
 
     def execute(self, context: Context) -> list[str]:
-        mine = self.search(context)
-        listed = [*self.hook.instances(mine), *self._named()]
-        doomed = sorted({each.instance_id for each in listed})
-        for instance_id in doomed:
-            self.hook.delete_instance(instance_id)
-            self.log.info("Instance %s told to go", instance_id)
-        return self._await_next(mine, doomed, [])
+        listed = self.hook.instances(self.search(context))
+        if self.instance_id and (named := self.hook.instance(self.instance_id)):
+            listed.append(named)
+        found = {each.instance_id: each.tags for each in listed}
+        doomed = self.delete_each("instance", found, self.hook.delete_instance)
+        return self._await_next(context, doomed, [])
 
-    def _named(self) -> list[Instance]:
-        if not self.instance_id:
-            return []
-        found = self.hook.instance(self.instance_id)
-        if found is None:
-            return []
-        refuse_foreign(f"instance {self.instance_id}", found.tags, self.installation)
-        return [found]
-
-    def _await_next(
-        self, mine: Mapping[str, str], going: Sequence[str], gone: Sequence[str]
-    ) -> list[str]:
+    def _await_next(self, context: Context, going: Sequence[str], gone: Sequence[str]) -> list[str]:
         if going:
             self.wait_for(
                 "instance_gone",
                 {"instance_id": going[0], "going": list(going), "gone": list(gone)},
             )
-        for disk in self.hook.disks(mine):
-            if disk.status == "Available":  # one that had been taken off its instance
-                self.hook.delete_disk(disk.disk_id)
-                self.log.info("Disk %s deleted", disk.disk_id)
-        return list(gone)
+        # Those that had been taken off their instance.
+        listed = self.hook.disks(self.search(context))
+        loose = {disk.disk_id: disk.tags for disk in listed if disk.status == "Available"}
+        self.delete_each("disk", loose, self.hook.delete_disk)
+        return self.end(context, gone)
 
     def resume(self, context: Context, event: Mapping[str, Any]) -> list[str]:
         self.read(event)
         subject = event["subject"]
         first, *rest = subject["going"]
-        return self._await_next(self.search(context), rest, [*subject["gone"], first])
+        return self._await_next(context, rest, [*subject["gone"], first])

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ack_preload.domain.tags import refuse_foreign
+from ack_preload.domain.errors import CloudUnavailableError
+from ack_preload.domain.waits import WAITS
+from ack_preload.hooks.calls import takes_minutes
+from ack_preload.hooks.ecs_keys import TAKEN
 from ack_preload.hooks.run_key import run_key
 from ack_preload.operators.base import CloudOperator, as_mapping
-from ack_preload.operators.build_instance import EcsOperator
+from ack_preload.operators.orders import EcsOperator
+from ack_preload.operators.teardown import TeardownOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+LOOKED = "looked_for_a_taken_name"
+WAITS_UNTIL = "waits_for_instance_until"
+ATTACHED_EVERY = WAITS["instance_gone"].every
 
 
 class ImportKeyPairOperator(EcsOperator):
@@ -34,32 +44,57 @@ class ImportKeyPairOperator(EcsOperator):
         self.target = target
 
     def execute(self, context: Context) -> str:
+        self.about_to_create(context)
         owner = self.ownership(context, as_mapping("target", self.target))
         ti = context["ti"]
         key = run_key(self.account, ti.dag_id, ti.run_id)
-        self.hook.import_key_pair(self.key_pair_name, key.public, owner.tags())
+        try:
+            self.hook.import_key_pair(self.key_pair_name, key.public, owner.tags())
+        except CloudUnavailableError as exc:
+            if not exc.code.startswith(TAKEN) or ti.xcom_pull(task_ids=ti.task_id, key=LOOKED):
+                raise
+            # The name is taken and nothing of that name is listed: it may be ours, of just now.
+            ti.xcom_push(key=LOOKED, value=True)
+            self.look_again(datetime.now(UTC) + timedelta(seconds=self.account.visible_within_s))
         self.log.info("Key pair %s imported", self.key_pair_name)
         return self.key_pair_name
 
 
-class DeleteKeyPairOperator(EcsOperator):
+class DeleteKeyPairOperator(TeardownOperator):
     """Delete every key pair of this run; return their names.
 
-    :param key_pair_name: a further one, made by another run of ours; may be empty.
+    One that an instance still uses is waited for.
+
+    :param key_pair_name: a further one, made by another run of this installation; may be empty.
+    :param makers: ids of the tasks of this run that import key pairs.
     """
 
     template_fields: Sequence[str] = ("key_pair_name", *CloudOperator.template_fields)
 
-    def __init__(self, *, key_pair_name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, key_pair_name: str | None = None, makers: Sequence[str] = (), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.key_pair_name = key_pair_name
+        self.makers = makers
 
     def execute(self, context: Context) -> list[str]:
-        doomed = set(self.hook.key_pairs(self.search(context)))
+        found = self.hook.key_pairs(self.search(context))
         if self.key_pair_name and (tags := self.hook.key_pair(self.key_pair_name)) is not None:
-            refuse_foreign(f"key pair {self.key_pair_name}", tags, self.installation)
-            doomed.add(self.key_pair_name)
-        for name in sorted(doomed):
-            self.hook.delete_key_pair(name)
-            self.log.info("Key pair %s deleted", name)
-        return sorted(doomed)
+            found[self.key_pair_name] = tags
+        try:
+            doomed = self.delete_each("key pair", found, self.hook.delete_key_pair)
+        except CloudUnavailableError as exc:
+            if takes_minutes("DeleteKeyPairs", exc) and self._may_wait(context):
+                self.look_again(datetime.now(UTC) + ATTACHED_EVERY)
+            raise
+        return self.end(context, doomed)
+
+    def _may_wait(self, context: Context) -> bool:
+        """Tell whether this try may wait on for the instance that uses the key pair."""
+        ti = context["ti"]
+        until = ti.xcom_pull(task_ids=ti.task_id, key=WAITS_UNTIL)
+        if until is None:
+            until = (datetime.now(UTC) + WAITS["instance_gone"].within).isoformat()
+            ti.xcom_push(key=WAITS_UNTIL, value=until)
+        return datetime.now(UTC) < datetime.fromisoformat(until)

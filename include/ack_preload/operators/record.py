@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ack_preload.domain.tags import sealed_tags
 from ack_preload.hooks.history import open_store, run_of
 from ack_preload.operators.base import CloudOperator
-from ack_preload.operators.build_instance import EcsOperator
+from ack_preload.operators.orders import EcsOperator
 from ack_preload.store import BuildRecord, SnapshotRecord
 
 if TYPE_CHECKING:

@@ -166,28 +166,6 @@ class SweepLeftoversOperator(CloudOperator):
         return Decision(decision.found, delete=False, why=used)
 
 
-class DiscardSnapshotsOperator(CloudOperator):
-    """Delete the snapshots of this run that it did not record: unfinished, or of a bad disk.
-
-    A teardown. One that is recorded or tagged as sealed is good and stays; one without our run
-    tag is never seen.
-    """
-
-    @cached_property
-    def ecs(self) -> EcsHook:
-        return EcsHook(self.conn_id, account=self.account)
-
-    def execute(self, context: Context) -> list[str]:
-        store = open_store()
-        discarded = []
-        for snapshot in self.ecs.snapshots(self.search(context)):
-            if self.is_of_run(context, snapshot.tags) and not _is_good(snapshot, store):
-                self.ecs.delete_snapshot(snapshot.snapshot_id)
-                self.log.info("Snapshot %s deleted: it was never proven", snapshot.snapshot_id)
-                discarded.append(snapshot.snapshot_id)
-        return discarded
-
-
 def _is_good(snapshot: Snapshot, store: Store) -> bool:
     """Tell whether a build proved it: the history may be lost, the tag is not."""
     return is_sealed(snapshot.tags) or store.snapshot(snapshot.snapshot_id) is not None
