@@ -12,6 +12,9 @@ import yaml
 TARGET = "demo"
 POLL_EVERY_S = 0.5  # the local cloud has no quota; a real one is asked every few seconds
 
+# It lists at once; but a task that was marked failed may go on until its next heartbeat.
+VISIBLE_WITHIN_S = 5
+
 
 def connections(facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the connections as Airflow's REST API takes them.
@@ -27,6 +30,7 @@ def connections(facts: dict[str, Any]) -> list[dict[str, Any]]:
         "protocol": "http",
         "packages_url": facts["packages_url"],
         "poll_every_s": POLL_EVERY_S,
+        "visible_within_s": VISIBLE_WITHIN_S,
     }
     # No host keys: those of machines are read through Cloud Assistant, as on a real account.
     machines = {"private_key": read_private(Path(facts["ssh_private_key_file"]))}
