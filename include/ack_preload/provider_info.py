@@ -47,8 +47,8 @@ def connection_fields() -> dict[str, dict[str, Any]]:
             "Where nodes find the kubelet package. Empty: the region's internal OSS address.",
         ),
         "ssh_conn_id": _field("SSH Connection", "For live nodes. Empty: ack_preload_ssh."),
-        "ssh_seed": _field(
-            "SSH Seed",
+        "ssh_secret": _field(
+            "SSH Secret",
             "Secret that the key pair of each run is derived from. Empty: the AccessKey Secret.",
             **secret,
         ),

@@ -78,7 +78,7 @@ def test_another_protocol_is_refused() -> None:
 
 
 def test_secrets_are_not_in_the_text_of_an_account() -> None:
-    text = repr(account("ak", "s3cret", ssh_seed="s3cret", security_token="s3cret"))
+    text = repr(account("ak", "s3cret", ssh_secret="s3cret", security_token="s3cret"))
     assert "s3cret" not in text
 
 
@@ -124,3 +124,9 @@ def test_what_was_made_is_listed_within_a_minute_unless_the_connection_says_othe
     assert account(visible_within_s="1.5").visible_within_s == 1.5
     with pytest.raises(InvalidInputError, match=r"visible_within_s is 0; use a number"):
         account(visible_within_s=0)
+
+
+def test_a_seed_under_the_name_that_airflow_would_show_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"connection .* ssh_seed is now ssh_secret"):
+        account("ak", "s3cret", ssh_seed="seed")
+    assert account("ak", "s3cret", ssh_secret="seed").ssh_seed == "seed"

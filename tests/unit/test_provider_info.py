@@ -120,7 +120,7 @@ def test_secrets_are_hidden_in_the_form() -> None:
     hidden = {
         name for name, f in connection_fields().items() if f["schema"].get("format") == "password"
     }
-    assert {"access_key_secret", "security_token", "ssh_seed"} <= hidden
+    assert {"access_key_secret", "security_token", "ssh_secret"} <= hidden
 
 
 def test_every_field_is_documented() -> None:

@@ -41,7 +41,7 @@ def test_the_seed_alone_is_enough() -> None:
 
 
 def test_without_secret_and_seed_the_mend_is_named() -> None:
-    with pytest.raises(InvalidInputError, match=r"connection conn .* add ssh_seed"):
+    with pytest.raises(InvalidInputError, match=r"connection conn .* add ssh_secret"):
         run_key(Account("conn", "cn-hangzhou"), "dag", "run")
 
 

@@ -96,7 +96,7 @@ class Account:
             ca=extra.get("ca") or None,
             packages_url=extra.get("packages_url") or PACKAGES_URL.format(region=region),
             ssh_conn_id=extra.get("ssh_conn_id") or DEFAULT_SSH_CONN_ID,
-            ssh_seed=extra.get("ssh_seed") or None,
+            ssh_seed=_seed(conn.conn_id, extra),
             transport=_transport(conn.conn_id, extra.get("transport") or SSH),
             poll_every_s=_seconds(conn.conn_id, "poll_every_s", extra.get("poll_every_s")),
             calls_per_s=_rate(conn.conn_id, extra.get("calls_per_s")),
@@ -151,6 +151,15 @@ def _is_loopback(endpoint: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _seed(conn_id: str, extra: dict[str, Any]) -> str | None:
+    if "ssh_seed" in extra:
+        raise InvalidInputError(
+            f"connection {conn_id}: the extra ssh_seed is now ssh_secret; rename it. Airflow shows "
+            "extras to people and in logs unless their name says that they are secret"
+        )
+    return extra.get("ssh_secret") or None
 
 
 def _protocol(conn_id: str, value: str) -> str:

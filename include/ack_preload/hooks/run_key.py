@@ -19,7 +19,7 @@ def run_key(account: Account, dag_id: str, run_id: str) -> RunKey:
 
     The same run gets the same key on any worker; who does not know the secret cannot make it.
 
-    :raises InvalidInputError: for a connection without a secret and without ``ssh_seed``.
+    :raises InvalidInputError: for a connection without a secret and without ``ssh_secret``.
     """
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,8 +28,8 @@ def run_key(account: Account, dag_id: str, run_id: str) -> RunKey:
     seed = account.ssh_seed or account.access_key_secret
     if not seed:
         raise InvalidInputError(
-            f"connection {account.conn_id} has neither a secret nor the extra ssh_seed; add "
-            "ssh_seed, any long random text, to derive the SSH keys of build instances from"
+            f"connection {account.conn_id} has neither a secret nor the extra ssh_secret; add "
+            "ssh_secret, any long random text, to derive the SSH keys of build instances from"
         )
     salt = f"{dag_id}/{run_id}".encode()
     hkdf = HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=b"ack-preload ssh key v1")
