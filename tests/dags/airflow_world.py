@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,20 @@ class World:
             "reset_dag_runs": True,
         }
         self.api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
+
+    @contextmanager
+    def paused(self, dag_id: str) -> Iterator[None]:
+        """Keep the scheduler off the runs of a DAG; it is past them when this begins."""
+        path, paused = f"/dags/{dag_id}", {"update_mask": "is_paused"}
+        self.api.call("PATCH", path, {"is_paused": True}, **paused)
+        moment = datetime.now(UTC)
+        self.until(lambda: self._scheduler_beat() > moment)
+        yield
+        self.api.call("PATCH", path, {"is_paused": False}, **paused)
+
+    def _scheduler_beat(self) -> datetime:
+        scheduler = self.api.call("GET", "/monitor/health")["scheduler"]
+        return datetime.fromisoformat(scheduler["latest_scheduler_heartbeat"])
 
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
         self.api.call("PATCH", run_path(dag_id, run_id), {"state": state})

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from ack_preload.domain.comparison import BASELINE, PRELOADED
+from ack_preload.domain.tags import (
+    EXPIRES_KEY,
+    RUN_KEY,
+    TARGET_KEY,
+    is_of_installation,
+    moment,
+)
 from ack_preload.store import Run
 from tests.dags.airflow_world import AFTER_ONE_NIGHT, World
 from tests.parity import golden
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
+CREATES = {"RunInstances", "ImportKeyPair", "CreateSnapshot", "CreateClusterNodePool"}
+MAKES = ("Run", "Create", "Import", "Copy")
+NO_RESOURCE = {"RunCommand"}  # it is forgotten by itself
 CHILDREN = (
     "export_image_list",
     "build_preloaded_disk",
@@ -61,6 +74,36 @@ def test_the_night_leaves_the_pool_of_the_target_and_a_snapshot(world: World, ni
 def test_the_night_sends_the_golden_requests(world: World, night: str) -> None:
     changed = golden.compare(golden.requests_of(world.sent_by_night))
     assert not changed, f"the requests of the night changed:\n{changed}\n{golden.HOW_TO_ACCEPT}"
+
+
+def tags_of(call: dict[str, Any]) -> dict[str, str]:
+    """Return the tags that a create call gives, of either service."""
+    if call["body"]:
+        return {tag["key"]: tag["value"] for tag in call["body"]["scaling_group"]["tags"]}
+    query: dict[str, str] = call["query"]
+    keys = {name: value for name, value in query.items() if re.fullmatch(r"Tag\.\d+\.Key", name)}
+    return {key: query[name.replace("Key", "Value")] for name, key in keys.items()}
+
+
+def test_the_night_tags_all_that_it_makes_with_owner_run_and_expiry(
+    world: World, night: str
+) -> None:
+    calls = [json.loads(line) for line in world.sent_by_night.splitlines()]
+    made = [call for call in calls if call["action"] in CREATES]
+    assert {call["action"] for call in made} == CREATES
+    assert {call["action"] for call in calls if call["action"].startswith(MAKES)} <= {
+        *CREATES,
+        *NO_RESOURCE,
+    }
+    for call in made:
+        tags = tags_of(call)
+        assert is_of_installation(tags, world.installation), call
+        assert tags.keys() >= {RUN_KEY, TARGET_KEY}, call
+        name = ((call["body"] or {}).get("nodepool_info") or {}).get("name")
+        if name != "preloaded":  # the pool of the target, which is kept on purpose
+            assert moment(tags[EXPIRES_KEY]) > datetime.now(UTC), call
+        if call["action"] == "RunInstances":
+            assert call["query"]["AutoReleaseTime"] == tags[EXPIRES_KEY], "the dead man's switch"
 
 
 def test_clearing_the_night_starts_no_second_child(world: World, night: str) -> None:
