@@ -93,9 +93,11 @@ class World:
         path, paused = f"/dags/{dag_id}", {"update_mask": "is_paused"}
         self.api.call("PATCH", path, {"is_paused": True}, **paused)
         moment = datetime.now(UTC)
-        self.until(lambda: self._scheduler_beat() > moment)
-        yield
-        self.api.call("PATCH", path, {"is_paused": False}, **paused)
+        try:
+            self.until(lambda: self._scheduler_beat() > moment)
+            yield
+        finally:
+            self.api.call("PATCH", path, {"is_paused": False}, **paused)
 
     def _scheduler_beat(self) -> datetime:
         scheduler = self.api.call("GET", "/monitor/health")["scheduler"]
