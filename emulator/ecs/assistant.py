@@ -182,10 +182,8 @@ def describe_cloud_assistant_status(cloud: Cloud, params: Params) -> dict[str, A
             raise not_found("InvalidInstance.NotFound", "instance", instance_id)
     is_meant = params.get("OSType", "Linux") == "Linux"
     shown = [known[each] for each in (set(wanted) or known.keys()) if is_meant]
-    if wanted:  # the page: its size has no effect then
-        params = {**params, "PageSize": MAX_INSTANCES} if "MaxResults" not in params else params
     return page(
-        params,
+        {"PageSize": MAX_INSTANCES} if wanted else params,  # its pages have no effect then
         shown,
         lambda instance: instance.instance_id,
         lambda page: {

@@ -122,6 +122,7 @@ class PaperMachine:
         if self.shell.is_used and self.root.path.exists():
             await asyncio.to_thread(paper_processes.end_all, self.root.path, self.shell.sessions)
             await self.ssh.finished()
+            await self.shell.scripts_ended()
 
     def _fill_disks(self) -> None:
         """Tell the tools which data disks are full, at the start and whenever faults change."""

@@ -25,6 +25,7 @@ class Shell:
     tools: Path
     writable: tuple[Path, ...]
     sessions: set[int] = field(default_factory=set)
+    scripts: list[ScriptProcess] = field(default_factory=list)
     is_used: bool = False  # a process may run, or be about to
 
     def environment(self) -> dict[str, str]:
@@ -76,7 +77,14 @@ class Shell:
             env=self.environment(),
         )
         self.sessions.add(process.pid)
+        self.scripts = [*(each for each in self.scripts if not each.has_ended), process]
         return process
+
+    async def scripts_ended(self) -> None:
+        """Wait for the scripts, whose processes have been ended or end by themselves."""
+        for script in self.scripts:
+            await script.wait()
+        self.scripts.clear()
 
 
 def host_tools() -> dict[str, str]:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from alibabacloud_ecs20140526 import models
 
-from emulator.app import Handle
-from emulator.ecs.resources import InstanceStatus
-from emulator.faults import HostKeyChanged, ResetAfter, ServerError, Throttle
+from emulator.faults import HostKeyChanged
 from emulator.machines.base import MachineError, Script, ScriptRefusedError
 from emulator.machines.paper_processes import running as processes
 from emulator.machines.script_process import FIRST_BYTES, KEPT_BYTES, Output, ScriptProcess
-from tests.emulator.clients import REGION, Clients, answered, clients_of
 from tests.emulator.paper_lab import Lab
 
-LONG_S = 86400  # a test may move the clock while a script really runs
 WAITS_S = 10.0
 
 # -- one machine, without the cloud
@@ -96,6 +88,15 @@ async def test_what_a_script_leaves_running_is_not_waited_for(lab: Lab) -> None:
     assert left not in processes(lab.machine.root.path, set())
 
 
+async def test_what_a_script_leaves_running_cannot_speak_any_more(lab: Lab) -> None:
+    left = "while ! test -e ~/go; do :; done; echo x; touch ~/survived"
+    assert await run(lab, f"({left}) &") == (0, "")
+    home = lab.machine.root.path / "root"
+    (home / "go").touch()
+    await until(lambda: not processes(lab.machine.root.path, set()))
+    assert not (home / "survived").exists()
+
+
 @pytest.mark.parametrize("tree", [False, True], ids=["alone", "with its group"])
 async def test_a_script_is_killed_alone_or_with_its_group(lab: Lab, tree: bool) -> None:
     process = await start(lab, "sleep 1000 & echo $!; wait; echo never")
@@ -146,137 +147,3 @@ async def test_the_host_key_is_on_the_machine_also_when_it_changes(lab: Lab) -> 
     await lab.run("true")
     after = (await run(lab, read, script_id="t-2"))[1].strip()
     assert after == lab.machine.ssh.host_key != before
-
-
-# -- by the API
-
-
-@pytest.fixture(scope="module")
-def machine(quiet_cloud: Handle) -> tuple[Clients, str]:
-    clients = clients_of(quiet_cloud)
-    instance_id = clients.order()
-    instances = quiet_cloud.cloud.instances
-    quiet_cloud.run_until(lambda: instances[instance_id].status is InstanceStatus.RUNNING)
-    return clients, instance_id
-
-
-@pytest.fixture(autouse=True)
-def no_faults(quiet_cloud: Handle) -> Iterator[None]:
-    yield
-    quiet_cloud.faults.clear()
-
-
-def command(instance_id: str, content: str, **more: Any) -> models.RunCommandRequest:
-    return models.RunCommandRequest(
-        region_id=REGION,
-        type="RunShellScript",
-        command_content=content,
-        instance_id=[instance_id],
-        **{"timeout": LONG_S, **more},
-    )
-
-
-def query(invoke_id: str) -> models.DescribeInvocationResultsRequest:
-    return models.DescribeInvocationResultsRequest(
-        region_id=REGION, invoke_id=invoke_id, content_encoding="PlainText"
-    )
-
-
-async def ended(clients: Clients, invoke_id: str) -> Any:
-    """Return a result once it is final."""
-    async with asyncio.timeout(WAITS_S):
-        while True:
-            body = (await clients.ecs.describe_invocation_results_async(query(invoke_id))).body
-            (found,) = body.invocation.invocation_results.invocation_result
-            if found.invocation_status not in ("Pending", "Running", "Stopping"):
-                return found
-            await asyncio.sleep(0.005)
-
-
-async def blocking(clients: Clients, request: models.RunCommandRequest) -> str:
-    return str(clients.ecs.run_command(request).body.invoke_id)
-
-
-async def asynchronous(clients: Clients, request: models.RunCommandRequest) -> str:
-    return str((await clients.ecs.run_command_async(request)).body.invoke_id)
-
-
-@pytest.mark.parametrize("call", [blocking, asynchronous])
-async def test_a_command_of_any_text_comes_back_whole(
-    machine: tuple[Clients, str],
-    call: Callable[[Clients, models.RunCommandRequest], Awaitable[str]],
-) -> None:
-    clients, instance_id = machine
-    text = "é+%2B&=? \t\\'\"`$HOME`"
-    invoke_id = await call(clients, command(instance_id, f"cat <<'END'\n{text}\nEND\nexit 3"))
-    found = await ended(clients, invoke_id)
-    assert (found.output, found.exit_code, found.error_code) == (f"{text}\n", 3, "ExitCodeNonzero")
-    assert re.fullmatch(r"\d{4}(-\d\d){2}T\d\d:\d\d:\d\dZ", found.finished_time)
-
-
-async def test_the_longest_command_arrives(machine: tuple[Clients, str]) -> None:
-    clients, instance_id = machine
-    content = "echo here # " + "\n" * (18 * 1024 - 12)
-    invoke_id = await blocking(clients, command(instance_id, content))
-    assert (await ended(clients, invoke_id)).output == "here\n"
-
-
-async def test_a_time_limit_really_ends_a_script(machine: tuple[Clients, str]) -> None:
-    clients, instance_id = machine
-    request = command(
-        instance_id, "echo on; sleep 1000", timeout=10, termination_mode="ProcessTree"
-    )
-    invoke_id = await blocking(clients, request)
-    await until(lambda: said(clients, invoke_id) == b"on\n")
-    clients.handle.advance(10)
-    found = await ended(clients, invoke_id)
-    assert (found.invocation_status, found.exit_code, found.output) == ("Timeout", 1, "on\n")
-    script = script_of(clients, invoke_id)
-    await until(lambda: script is not None and script.has_ended)
-
-
-async def test_a_stop_really_ends_a_script(machine: tuple[Clients, str]) -> None:
-    clients, instance_id = machine
-    invoke_id = await blocking(clients, command(instance_id, "echo on; exec sleep 1000"))
-    await until(lambda: said(clients, invoke_id) == b"on\n")
-    stop = models.StopInvocationRequest(region_id=REGION, invoke_id=invoke_id)
-    await clients.ecs.stop_invocation_async(stop)
-    found = await ended(clients, invoke_id)
-    assert (found.invocation_status, found.output) == ("Terminated", "on\n")
-
-
-def script_of(clients: Clients, invoke_id: str) -> ScriptProcess | None:
-    (run,) = clients.handle.cloud.invocations[invoke_id].runs.values()
-    assert isinstance(run.script, ScriptProcess | None)
-    return run.script
-
-
-def said(clients: Clients, invoke_id: str) -> bytes:
-    script = script_of(clients, invoke_id)
-    return b"" if script is None else script.output
-
-
-@pytest.mark.parametrize(
-    ("fault", "had_effect"),
-    [(ResetAfter, True), (ServerError, False), (Throttle, False)],
-    ids=["reset after", "error", "throttled"],
-)
-async def test_a_command_whose_answer_is_lost_runs_once(
-    machine: tuple[Clients, str], tmp_path: Path, fault: type[Any], had_effect: bool
-) -> None:
-    clients, instance_id = machine
-    token = f"lost-{fault.__name__}"
-    request = command(instance_id, f"echo x >>~/{token}", client_token=token)
-    known = len(clients.handle.cloud.invocations)
-    clients.handle.faults.add(fault(target="RunCommand"))
-    with pytest.raises(Exception):  # noqa: B017,PT011  # of one of two packages
-        clients.ecs.run_command(request)
-    assert len(clients.handle.cloud.invocations) == known + had_effect
-    invoke_id = await blocking(clients, request)
-    assert (await ended(clients, invoke_id)).exit_code == 0
-    assert len(clients.handle.cloud.invocations) == known + 1
-    found = await ended(clients, await blocking(clients, command(instance_id, f"cat ~/{token}")))
-    assert found.output == "x\n"
-    request.command_content = "false"
-    with answered("IdempotentParameterMismatch", 403):
-        clients.ecs.run_command(request)

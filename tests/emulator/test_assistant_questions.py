@@ -6,6 +6,7 @@ import base64
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,19 @@ async def test_results_come_in_pages(world: World) -> None:
     assert seen == sorted(instances)
     numbered = world.results(PageNumber=2, PageSize=2)
     assert [each["InstanceId"] for each in numbered] == sorted(instances)[2:]
+
+
+async def test_agents_come_in_pages_unless_they_are_named(world: World) -> None:
+    instances = {f"InstanceId__{number}": await world.running() for number in (1, 2)}
+
+    def found(**query: Any) -> list[str]:
+        body = world.ecs("DescribeCloudAssistantStatus", **REGION, **query)
+        listed = body["InstanceCloudAssistantStatusSet"]["InstanceCloudAssistantStatus"]
+        return [each["InstanceId"] for each in listed]
+
+    assert found(MaxResults=1) == found(PageSize=1) == sorted(instances.values())[:1]
+    assert found(MaxResults=1, **instances) == sorted(instances.values())
+    assert found(OSType="Windows") == []
 
 
 async def test_results_are_kept_for_thirty_days(world: World) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 
 # The same on every architecture that has Landlock but Alpha.
@@ -95,6 +96,7 @@ def main(arguments: list[str]) -> int:
     split = arguments.index("--")
     folders, command = arguments[:split], arguments[split + 1 :]
     restrict(folders)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what it runs would too
     try:
         os.execv(command[0], command)  # noqa: S606  # no shell on purpose
     except OSError as exc:

@@ -104,13 +104,18 @@ class RealMachine:
 
     async def stop(self, *, force: bool = False) -> None:
         async with self._lock:
-            if self._running and self._running.scripts:
-                self._running.scripts.kill()  # they are no children of the machine's first process
+            await self._end_scripts()
             await self._work(self._cut_power if force else self._shut_down)
 
     async def destroy(self) -> None:
         async with self._lock:
+            await self._end_scripts()
             await self._work(self._destroy)
+
+    async def _end_scripts(self) -> None:
+        """End what the machine's first process, which is not their parent, would not wait for."""
+        if self._running and self._running.scripts:
+            await self._running.scripts.end()
 
     async def _work(self, step: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._host.workers, step)

@@ -59,10 +59,11 @@ class Scripts:
         self._running.append(process)
         return process
 
-    def kill(self) -> None:
-        """End all of them, as the agent's end does."""
+    async def end(self) -> None:
+        """Kill all of them, as the agent's end does."""
         for process in self._running:
             process.kill(tree=True)
+            await process.wait()
 
     def _command(self, verb: str, script: Script) -> list[str]:
         return [
