@@ -21,9 +21,9 @@ HEARTBEAT = timedelta(seconds=60)  # the page: a minute on average
 HEARD_WITHIN = timedelta(minutes=2)  # the page: what CloudAssistantStatus tells
 
 
-def is_absent(cloud: Cloud, instance: Instance) -> bool:
-    names = (instance.instance_id, instance.name)
-    return cloud.faults.holds(AssistantAbsent, *names) is not None
+def absence(cloud: Cloud, instance: Instance) -> AssistantAbsent | None:
+    """Return the fault by which an instance has no agent."""
+    return cloud.faults.holds(AssistantAbsent, instance.instance_id, instance.name)
 
 
 def is_up(cloud: Cloud, instance: Instance) -> bool:
@@ -37,14 +37,14 @@ def up_since(cloud: Cloud, instance: Instance) -> datetime | None:
     is_running = instance.status in (InstanceStatus.RUNNING, InstanceStatus.STOPPING)
     if not is_running or instance.started is None or instance.is_silent:
         return None
-    if is_absent(cloud, instance):
+    if absence(cloud, instance) is not None:
         return None
     return instance.started + timedelta(seconds=cloud.settings.agent_boot_s)
 
 
 def last_heartbeat(cloud: Cloud, instance: Instance) -> datetime | None:
     """Return when the agent last told that it is there; it does so every minute."""
-    if is_absent(cloud, instance):
+    if absence(cloud, instance) is not None:
         return None
     if (since := up_since(cloud, instance)) is None or since > cloud.now():
         return instance.last_heard

@@ -32,6 +32,14 @@ INFOS = {
     "InstanceReleased": "the specified instance has been released",
     "InstanceNotRunning": "the instance is not running when create task",
     "ClientNotRunning": "the aliyun service is not running on the instance",
+    "ClientNotResponse": "the aliyun service in the instance does not response",
+    "ClientIsUpgrading": "the aliyun service in the instance is upgrading now",
+    "ClientNeedUpgrade": "the aliyun service in the instance need upgrade",
+    "DeliveryTimeout": "the command delivery has been timeout",
+    # Of these three newer pages have only the meaning.
+    "ClientNotOnline": "the aliyun service in the instance is not connected to the server",
+    "ClientNetworkBlocked": "the network environment of the instance is abnormal",
+    "SecurityGroupRuleDenied": "the security group rules denied access to the aliyun service",
     "AccountNotExists": "the specified account does not exists",
     "DirectoryNotExists": "the specified directory does not exists",
     "ExecutionTimeout": "the command execution has been timeout",
@@ -120,7 +128,8 @@ async def is_sent(cloud: Cloud, run: Run) -> bool:
         elif agents.is_up(cloud, instance):
             return True
         elif cloud.now() >= until:
-            run.end(RunStatus.ABORTED, None, "ClientNotRunning")
+            fault = agents.absence(cloud, instance)
+            run.end(RunStatus.ABORTED, None, fault.error_code if fault else "ClientNotRunning")
         else:
             await cloud.clock.sleep(min(LOOK_EVERY_S, (until - cloud.now()).total_seconds()))
     return False

@@ -8,7 +8,7 @@ says otherwise.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -246,10 +246,20 @@ class AssistantAbsent(Fault):
 
     A condition, not an event, from now until the fault is removed: `nth` and `times` have no
     meaning for it. Its CloudAssistantStatus is `false`; what is sent to it is `Aborted` after a
-    minute, with `ClientNotRunning`; what runs there already goes on.
+    minute; what runs there already goes on.
     """
 
     kind: Literal["assistant_absent"] = "assistant_absent"
+    error_code: Literal[
+        "ClientNotRunning",
+        "ClientNotResponse",
+        "ClientNotOnline",
+        "ClientNetworkBlocked",
+        "ClientIsUpgrading",
+        "ClientNeedUpgrade",
+        "DeliveryTimeout",
+        "SecurityGroupRuleDenied",
+    ] = Field(default="ClientNotRunning", description="of what is `Aborted`")
 
 
 AnyFault = Annotated[
@@ -275,24 +285,4 @@ AnyFault = Annotated[
     Field(discriminator="kind"),
 ]
 
-KINDS: tuple[type[Fault], ...] = (
-    Throttle,
-    ServerError,
-    ResetBefore,
-    ResetAfter,
-    Slow,
-    EmptyBody,
-    Stuck,
-    SnapshotFailed,
-    NoStock,
-    SpotReclaim,
-    NodeError,
-    SshRefused,
-    SshDropped,
-    HostKeyChanged,
-    RegistryError,
-    RegistryTruncated,
-    PackageMissing,
-    DiskFull,
-    AssistantAbsent,
-)
+KINDS: tuple[type[Fault], ...] = get_args(get_args(AnyFault)[0])

@@ -136,16 +136,30 @@ async def test_a_command_waits_for_an_agent_that_comes_up(slow_agents: World) ->
     assert agent(world, instance_id)["CloudAssistantStatus"] == "true"
 
 
-async def test_a_command_is_aborted_when_no_agent_comes_up_within_a_minute(world: World) -> None:
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (AssistantAbsent(target="builder"), "ClientNotRunning"),
+        (
+            AssistantAbsent(target="b*", error_code="SecurityGroupRuleDenied"),
+            "SecurityGroupRuleDenied",
+        ),
+    ],
+    ids=["no reason", "a reason"],
+)
+async def test_a_command_is_aborted_when_no_agent_comes_up_within_a_minute(
+    world: World, fault: AssistantAbsent, code: str
+) -> None:
     instance_id = await world.running(InstanceName="builder")
-    fault_id = world.cloud.faults.add(AssistantAbsent(target="builder"))
+    fault_id = world.cloud.faults.add(fault)
     found = agent(world, instance_id)
     assert (found["CloudAssistantStatus"], found["CloudAssistantVersion"]) == ("false", "")
     invoke_id = world.command(instance_id)
     await world.move(MINUTE_S - 1)
     assert told(world, invoke_id)[0] == "Pending"
     await world.move(1)
-    assert told(world, invoke_id) == ("Aborted", "Failed", "ClientNotRunning", None)
+    assert told(world, invoke_id) == ("Aborted", "Failed", code, None)
+    assert result(world, invoke_id)["ErrorInfo"]
     world.cloud.faults.remove(fault_id)
     assert agent(world, instance_id)["CloudAssistantStatus"] == "true"
     later = world.command(instance_id)
