@@ -97,7 +97,8 @@ class Supervisor:
 
     async def start(self, component: Component) -> Process:
         """Start a component in its own session, its output in ``logs/NAME.log``."""
-        with self.log_of(component.name).open("ab" if component.name in self._kept else "wb") as log:
+        mode = "ab" if component.name in self._kept else "wb"
+        with self.log_of(component.name).open(mode) as log:
             process = await asyncio.create_subprocess_exec(
                 *component.argv,
                 env=component.environment,

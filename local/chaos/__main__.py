@@ -18,8 +18,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from local.chaos import report
 from local.chaos.cases import Case, Result, chosen
@@ -30,17 +32,27 @@ from local.layout import HOME_VARIABLE, ROOT, Layout
 from local.stack import choose_machines
 
 MOST_OF_A_WORLD = 12  # cases that one worker takes at a time: they share a local cloud
-NIGHTS_WITHIN_S = 1500.0
+AIRFLOW_WITHIN_S = 1500.0
 RUNNER = "airflow in one process"
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One that starts an Airflow of its own and says on standard output what came of it."""
+
+    name: str  # of its folder and its log
+    command: tuple[str, ...]
+    gives_cases: bool = True  # a JSON line each; else one JSON object
+
+
 class Lanes:
-    """Workers and nights side by side, whose results come to one list."""
+    """Workers and programs side by side, whose results come to one list."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.results: list[Result] = []
         self.trouble: list[str] = []
+        self.waits: dict[str, Any] | None = None
         self._groups: queue.SimpleQueue[list[Case]] = queue.SimpleQueue()
         self._lock = threading.Lock()
 
@@ -53,16 +65,16 @@ class Lanes:
                 for line in getattr(result, name):
                     print(f"        {name}: {line}", flush=True)
 
-    def run(self, cases: Iterable[Case], jobs: int, nights: Sequence[Sequence[str]]) -> None:
-        """Run all cases on so many workers, and beside them the nights, one after another."""
+    def run(self, cases: Iterable[Case], jobs: int, programs: Sequence[Program]) -> None:
+        """Run all cases on so many workers, and beside them the programs, one after another."""
         for group in grouped(cases):
             self._groups.put(group)
         threads = [
             threading.Thread(target=self._guarded, args=(self._work, number))
             for number in range(min(jobs, self._groups.qsize()))
         ]
-        if nights:
-            threads.append(threading.Thread(target=self._guarded, args=(self._nights, nights)))
+        if programs:
+            threads.append(threading.Thread(target=self._guarded, args=(self._airflows, programs)))
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -90,37 +102,42 @@ class Lanes:
             if worker is not None:
                 worker.__exit__(None, None, None)
 
-    def _nights(self, nights: Sequence[Sequence[str]]) -> None:
-        for options in nights:
-            home = self.folder / f"airflow-{options[1]}"
+    def _airflows(self, programs: Sequence[Program]) -> None:
+        for program in programs:
+            home = self.folder / program.name
             shutil.rmtree(home, ignore_errors=True)
-            log = self.folder / f"nights-{options[1]}.log"
+            log = self.folder / f"{program.name}.log"
             with log.open("wb") as file:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "local.chaos.nights", *options],
+                    [sys.executable, "-m", *program.command],
                     cwd=ROOT,
                     env={**os.environ, HOME_VARIABLE: str(home)},
                     stdout=subprocess.PIPE,
                     stderr=file,
                     text=True,
                 )
-            self._read(process, log)
+            self._read(process, program, log)
 
-    def _read(self, process: subprocess.Popen[str], log: Path) -> None:
-        deadline = time.monotonic() + NIGHTS_WITHIN_S
+    def _read(self, process: subprocess.Popen[str], program: Program, log: Path) -> None:
+        deadline = time.monotonic() + AIRFLOW_WITHIN_S
         if process.stdout is None:
             return
+        text = ""
         with process.stdout, selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while selector.select(max(0.0, deadline - time.monotonic())):
                 line = process.stdout.readline()
                 if not line:
                     break
-                self.add(Result(**json.loads(line)))
+                if program.gives_cases:
+                    self.add(Result(**json.loads(line)))
+                text += line
             else:
                 process.terminate()
         if process.wait(120) != 0:
-            self.trouble.append(f"nights ended with {process.returncode}; see {log}")
+            self.trouble.append(f"{program.name} ended with {process.returncode}; see {log}")
+        if not program.gives_cases and text:
+            self.waits = json.loads(text)
 
 
 def grouped(cases: Iterable[Case]) -> list[list[Case]]:
@@ -170,22 +187,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"#{number} {case.name}: {case.outcome}")
         return 0
     is_whole = not (options.only or options.sample)
-    nights = [] if options.no_nights or not is_whole else nights_of(machines.kind)
-    return judged(layout, cases, nights, options, is_whole=is_whole)
+    programs = [] if options.no_nights or not is_whole else programs_of(machines.kind)
+    return judged(layout, cases, programs, options, is_whole=is_whole)
 
 
-def nights_of(machines: str) -> list[list[str]]:
-    """Return the arguments of each ``local.chaos.nights``."""
-    found = [["--machines", "paper"]]
+def programs_of(machines: str) -> list[Program]:
+    """Return what needs a whole Airflow: nights with kills, and many waits at once."""
+    nights = "local.chaos.nights"
+    found = [Program("nights-paper", (nights, "--machines", "paper"))]
     if machines == "real":
-        found.append(["--machines", "real", "--plan", "real", "--set", "content_scale=0.02"])
-    return found
+        small = ("--set", "content_scale=0.02")
+        found.append(
+            Program("nights-real", (nights, "--machines", "real", "--plan", "real", *small))
+        )
+    return [*found, Program("waits", ("local.chaos.waits",), gives_cases=False)]
 
 
 def judged(
     layout: Layout,
     cases: Sequence[Case],
-    nights: Sequence[Sequence[str]],
+    programs: Sequence[Program],
     options: argparse.Namespace,
     *,
     is_whole: bool,
@@ -195,9 +216,9 @@ def judged(
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     lanes = Lanes(folder)
-    lanes.run(cases, options.jobs, nights)
+    lanes.run(cases, options.jobs, programs)
     seconds = time.monotonic() - began
-    content = report.report(lanes.results, seed=options.seed, seconds=seconds, waits=None)
+    content = report.report(lanes.results, seed=options.seed, seconds=seconds, waits=lanes.waits)
     report.write_json(folder / "report.json", content)
     if is_whole:
         report.write_page(content)

@@ -32,8 +32,8 @@ def _export(world: World, run: Run, scene: Scene) -> list[str]:
     found = []
     if lock.images < IMAGES_AT_LEAST:
         found.append(f"image lock {lock.digest} has {lock.images} images")
-    if world.lock_digest and lock.digest != world.lock_digest:
-        found.append(f"image lock is {lock.digest}; the same node gave {world.lock_digest}")
+    if world.exported and lock.digest != world.exported:
+        found.append(f"image lock is {lock.digest}; the same node gave {world.exported}")
     return found
 
 

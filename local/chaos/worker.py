@@ -21,7 +21,7 @@ from typing import Any
 
 from ack_preload.store import Run
 from local.chaos.airflow_runs import Airflow, Outcome
-from local.chaos.cases import EXPORT, SWEEP, SWEEP_NOW, Case, Result
+from local.chaos.cases import BUILD, EXPORT, SWEEP, SWEEP_NOW, Case, Result
 from local.chaos.judge import Scene, doubled, leaked, touched
 from local.chaos.mishaps import Beside
 from local.chaos.promises import broken
@@ -78,8 +78,8 @@ class Worker:
             outcome = self._run(dag_id, {"target": TARGET})
             if outcome.state != "success":
                 raise RuntimeError(f"{dag_id} without any fault: {outcome.errors}")
-            if dag_id == EXPORT and (lock := made.store.latest_lock(TARGET)):
-                made.lock_digest = lock.digest
+            if dag_id == EXPORT:
+                made.choose_lock(is_small=case.after == (EXPORT,))
         self._world, self._of, self._used = made, case.world, 1
         return made
 
@@ -105,6 +105,8 @@ class Worker:
         account = place.account
         before = account.scene()
         conf = SWEEP_NOW if case.dag == SWEEP else {"target": TARGET}
+        if case.dag == BUILD:
+            conf = {**conf, "lock_digest": place.lock_digest}
         try:
             with Beside(account, case) as beside:
                 outcome = self._run(case.dag, conf, case.patience_s, beside.before, case.skips)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ack_preload.store import Store
+from ack_preload.domain.images import ImageLock
+from ack_preload.store import Run, Store
 from ack_preload.targets.load import PATH_VARIABLE
 from emulator.app import running
 from emulator.settings import Settings
@@ -17,6 +18,7 @@ from local.chaos.judge import Kept, Scene
 from local.chaos.neighbours import Account, settle_down
 from local.cloud_files import TARGET, connections, write_targets
 
+IMAGES_OF_A_BUILD = 3
 FIELDS = ("conn_type", "login", "password", "port")
 POLL_EVERY_S = 0.25
 VISIBLE_WITHIN_S = 0.2  # as long as reads may lag: they do not, unless a case says so
@@ -45,7 +47,8 @@ class World:
     history: Path
     foreign: frozenset[str]
     first: Scene
-    lock_digest: str = ""  # of the export without faults
+    exported: str = ""  # digest of the image lock that the node gave without any fault
+    lock_digest: str = ""  # of the lock that builds are to use
 
     @property
     def store(self) -> Store:
@@ -66,6 +69,19 @@ class World:
         path = self.history.with_name("targets.yaml")
         write_targets(path, dict(self.account.facts), samples=1)
         os.environ[PATH_VARIABLE] = str(path)
+
+    def choose_lock(self, *, is_small: bool) -> None:
+        """Remember what was exported; builds that nothing is rolled out from need less of it."""
+        record = self.store.latest_lock(TARGET)
+        if record is None:
+            raise RuntimeError("nothing was exported")
+        self.exported = self.lock_digest = record.digest
+        lock = self.store.lock(record.digest)
+        if is_small and lock is not None:
+            small = ImageLock(lock.images[:IMAGES_OF_A_BUILD], lock.platform)
+            run = Run(dag_id="export_image_list", run_id="chaos__small")
+            self.store.put_lock(small, record.image_list, target=TARGET, run=run)
+            self.lock_digest = small.digest
 
     def kept(self) -> Kept:
         """Return what our runs left on purpose, as the history has it."""

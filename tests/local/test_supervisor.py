@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +196,32 @@ def test_a_start_that_is_told_to_stop_returns(layout: Layout) -> None:
             await supervisor.until_stopped()
 
     asyncio.run(asyncio.wait_for(stopped_at_once(), 10))
+
+
+async def test_a_component_that_is_to_be_kept_is_started_again_without_what_it_left(
+    layout: Layout,
+) -> None:
+    leaves = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    code = f"{leaves}print('up', flush=True)\nimport time; time.sleep(600)"
+    async with Supervisor(layout) as supervisor:
+        environment = {"PATH": "/usr/bin:/bin", MARKER: supervisor.token}
+        argv = [sys.executable, "-c", code]
+        first = await supervisor.start(Component("part", argv, environment, restarts=True))
+        running = asyncio.create_task(supervisor.until_stopped())
+        await until(lambda: "up" in supervisor.log_of("part").read_text())
+        left = {each.pid for each in marked(supervisor.token)}
+        first.kill()
+        await until(lambda: supervisor.log_of("part").read_text().count("up") == 2)
+        again = {each.pid for each in marked(supervisor.token)}
+        assert not left & again
+        (known,) = json.loads(layout.state.read_text())["components"]
+        assert known["pid"] in again
+        supervisor.stopping.set()
+        await running
+    assert marked(supervisor.token) == []
+
+
+async def until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not met():
+            await asyncio.sleep(0.02)
