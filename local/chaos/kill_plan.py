@@ -50,17 +50,20 @@ DEFERRED: tuple[tuple[str, str], ...] = (
     (BUILD, "seal_disk"),
     (BUILD, "stop_instance"),
     (BUILD, "create_snapshot"),
-    (BUILD, "delete_instance"),
     (ROLLOUT, "create_canary_pool"),
     (ROLLOUT, "add_canary_node"),
     (ROLLOUT, "promote_snapshot"),
     (ROLLOUT, "await_new_nodes"),
-    (ROLLOUT, "delete_canary_pool"),
     (MEASURE, "create_baseline_pool"),
     (MEASURE, "create_preloaded_pool"),
     (MEASURE, "measure_sample"),
+)
+TEARDOWNS: tuple[tuple[str, str], ...] = (
+    (BUILD, "delete_instance"),
+    (ROLLOUT, "delete_canary_pool"),
     (MEASURE, "delete_pools"),
 )
+"""These wait too, but not when an earlier try died after its call: then nothing is left to go."""
 
 
 @dataclass(slots=True)
@@ -99,12 +102,16 @@ def task_and_triggerer(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)
 
 def scheduler(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)) -> Plan:
     """Kill the scheduler once at every stage, with all that runs under it, as by its cgroup."""
-    # The pool is there from the night before: it is changed now.
-    holds = STAGES | {(ROLLOUT, "promote_snapshot"): "ModifyClusterNodePool"}
-    return Plan(
-        "scheduler",
-        tuple(Kill("scheduler", *s, hold=hold) for s, hold in holds.items() if s[0] in dags),
-    )
+    # The pool is there from the night before: it is changed now. A teardown dies before its call,
+    # so that its next try has something to wait for, and loses the triggerer in that wait.
+    holds = {
+        **STAGES,
+        (ROLLOUT, "promote_snapshot"): "ModifyClusterNodePool",
+        **dict.fromkeys(TEARDOWNS, ""),
+    }
+    runs = [Kill("scheduler", *stage, hold=hold) for stage, hold in holds.items()]
+    waits = [Kill("triggerer", *stage) for stage in TEARDOWNS]
+    return Plan("scheduler", tuple(k for k in (*runs, *waits) if k.dag in dags))
 
 
 def on_real_machines() -> Plan:

@@ -18,7 +18,7 @@ from local.chaos.neighbours import Account
 from local.stack import Stack
 
 LOOK_EVERY_S = 0.03
-CHAIN_WITHIN_S = 900.0
+CHAIN_WITHIN_S = 1200.0
 HOLD_S = 8  # longer than it takes to see that the call was made
 # Airflow waits minutes until it believes that a part of it died; these make it quick.
 QUICK_TO_NOTICE = (
@@ -90,7 +90,7 @@ class Killer:
         if row.state != "deferred" or row.triggerer_id in (None, *self._triggerers):
             return
         if any(not other.is_done and _precedes(other, kill) for other in self._plan.kills):
-            return  # its task process comes first
+            return  # its process comes first
         self._strike(kill, self._pid("triggerer"))
         kill.at_try, kill.saw = row.try_number, f"waiting in triggerer {row.triggerer_id}"
         if row.triggerer_id is not None:
@@ -112,7 +112,7 @@ class Killer:
 
 def _precedes(other: Kill, kill: Kill) -> bool:
     same = (other.dag, other.stage) == (kill.dag, kill.stage)
-    return same and other.victim == "task process"
+    return same and other.victim != "triggerer"
 
 
 def pid_of_task(ti_id: str) -> int:

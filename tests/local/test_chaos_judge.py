@@ -17,7 +17,7 @@ from local.chaos.cases import ORDER, Case, Result, chosen
 from local.chaos.catalogue import quick_cases
 from local.chaos.catalogue_real import real_cases
 from local.chaos.judge import Kept, Scene, at_once, doubled, leaked, touched
-from local.chaos.kill_plan import DEFERRED, STAGES
+from local.chaos.kill_plan import DEFERRED, STAGES, TEARDOWNS
 from local.chaos.promises import on_paper
 
 NOTHING = Scene([], {})
@@ -126,7 +126,7 @@ def test_there_are_as_many_combinations_as_asked_for_and_each_once() -> None:
     assert len({(case.dag, case.stage, case.fault) for case in quick}) >= 120
     assert len(real) >= 15
     assert [name for name, count in names.items() if count > 1] == []
-    assert set(DEFERRED) <= set(STAGES)
+    assert {*DEFERRED, *TEARDOWNS} <= set(STAGES)
     assert {case.dag for case in quick} == set(ORDER)
 
 

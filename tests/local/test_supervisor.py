@@ -201,8 +201,9 @@ def test_a_start_that_is_told_to_stop_returns(layout: Layout) -> None:
 async def test_a_component_that_is_to_be_kept_is_started_again_without_what_it_left(
     layout: Layout,
 ) -> None:
-    leaves = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-    code = f"{leaves}print('up', flush=True)\nimport time; time.sleep(600)"
+    sleeps = "import time; time.sleep(600)"
+    leaves = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', '{sleeps}'])\n"
+    code = f"{leaves}print('up', flush=True)\n{sleeps}"
     async with Supervisor(layout) as supervisor:
         environment = {"PATH": "/usr/bin:/bin", MARKER: supervisor.token}
         argv = [sys.executable, "-c", code]
