@@ -36,6 +36,11 @@ class BadLine:
     endpoint: str
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     actions: list[str] = field(default_factory=list)
+    words: list[tuple[str, bytes]] = field(default_factory=list)  # action, first line of HTTP
+
+    def said(self, action: str) -> list[bytes]:
+        """Return what each call of an action asked for, byte by byte."""
+        return [words for name, words in self.words if name == action]
 
     def next_fault(self, action: str) -> Fault | None:
         self.actions.append(action)
@@ -52,7 +57,9 @@ def bad_line(upstream: str) -> Iterator[BadLine]:
     class Relay(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             while request := message(self.rfile):
-                fault = line.next_fault(header(request, "x-acs-action"))
+                action = header(request, "x-acs-action")
+                line.words.append((action, request.partition(b"\r\n")[0]))
+                fault = line.next_fault(action)
                 reply = b""
                 if fault in (None, Fault.PASSED, Fault.LOST, Fault.BROKEN):
                     with socket.create_connection((host, int(port))) as cloud:

@@ -98,6 +98,12 @@ CALLS: dict[str, Call] = {
         (
             _row("IdempotentProcessing", RETRY, "I, P", "the first call is still at work"),
             _row("IncorrectVSwitchStatus", RETRY, "T"),
+            _row(
+                "InvalidKeyPair.NotFound InvalidKeyPairName.NotFound",
+                GIVE_UP,
+                "D",
+                "just imported: its operator defers and asks again",
+            ),
             _row("IdempotentParameterMismatch", GIVE_UP, "I", "the next try has a new token"),
             _row("OperationDenied.NoStock Zone.NotOnSale", GIVE_UP, "M", "another type or zone"),
             _row("InvalidParameter* Quota* InvalidAccountStatus.*", GIVE_UP, "D"),

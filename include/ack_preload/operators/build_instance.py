@@ -34,8 +34,10 @@ class RunBuildInstanceOperator(OrderingOperator):
     :param target: the target as a mapping, or its JSON.
     :param disk_gib: size of the data disk; the target's ``build.disk_gib`` when empty.
     :param user_data: script for the first boot; no secrets, the instance's metadata shows it.
+    :param makers: ids of the tasks of this run that made its key pair.
     """
 
+    needs = frozenset({"InvalidKeyPair.NotFound", "InvalidKeyPairName.NotFound"})
     template_fields: Sequence[str] = (
         "target",
         "key_pair_name",
@@ -51,9 +53,11 @@ class RunBuildInstanceOperator(OrderingOperator):
         key_pair_name: str,
         disk_gib: int | str | None = None,
         user_data: str = "",
+        makers: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
+        self.makers = makers
         self.target = target
         self.key_pair_name = key_pair_name
         self.disk_gib = disk_gib

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LOOKED = "looked_for_a_taken_name"
 WAITS_UNTIL = "waits_for_instance_until"
-ATTACHED_EVERY = WAITS["instance_gone"].every
+ATTACHED_EVERY_S = WAITS["instance_gone"].every.total_seconds()
 
 
 class ImportKeyPairOperator(EcsOperator):
@@ -86,7 +86,8 @@ class DeleteKeyPairOperator(TeardownOperator):
             doomed = self.delete_each("key pair", found, self.hook.delete_key_pair)
         except CloudUnavailableError as exc:
             if takes_minutes("DeleteKeyPairs", exc) and self._may_wait(context):
-                self.look_again(datetime.now(UTC) + ATTACHED_EVERY)
+                every = self.account.poll_every_s or ATTACHED_EVERY_S
+                self.look_again(datetime.now(UTC) + timedelta(seconds=every))
             raise
         return self.end(context, doomed)
 

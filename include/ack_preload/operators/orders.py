@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ORDER = "order"
 """Key of the task's state store."""
 OTHER_WORDS = "IdempotentParameterMismatch"
+LOOK_EVERY_S = 5.0
 ON_THE_WAY = timedelta(minutes=1)
 
 
@@ -59,7 +60,14 @@ class Order:
 
 
 class OrderingOperator(EcsOperator):
-    """Ask the cloud for one thing of this run, however many tries it takes."""
+    """Ask the cloud for one thing of this run, however many tries it takes.
+
+    :ivar needs: codes by which the cloud says that it does not know what this one is made of.
+    :ivar makers: ids of the tasks of this run that made that, maybe just now.
+    """
+
+    needs: frozenset[str] = frozenset()
+    makers: Sequence[str] = ()
 
     def alive(self, context: Context) -> Sequence[str]:
         """Return the ids of what this run has made already and can go on with."""
@@ -92,6 +100,8 @@ class OrderingOperator(EcsOperator):
         except CloudError as exc:
             if exc.code == OTHER_WORDS:  # another version of us asked first
                 self._keep(context, replace(order, sent=_now().isoformat(), is_over=True))
+            if exc.code in self.needs:
+                self._wait_for_needs(context)
             raise
         self._keep(context, replace(order, sent=_now().isoformat(), answer=answer))
         if is_repeated and not self.is_listed(answer):
@@ -132,6 +142,13 @@ class OrderingOperator(EcsOperator):
         if not kept.sent:
             return True
         return datetime.fromisoformat(kept.sent) + self._visible_within <= _now()
+
+    def _wait_for_needs(self, context: Context) -> None:
+        """Look again soon, while what is not found may be on its way to be known everywhere."""
+        others = [each for each in self.makers if each != self.task_id]
+        if until := self.unsettled_until(context, others):
+            every = timedelta(seconds=self.account.poll_every_s or LOOK_EVERY_S)
+            self.look_again(min(until, _now() + every))
 
     def _note_each_sending(self, context: Context, order: Order) -> None:
         note = self.hook.before_create

@@ -30,8 +30,10 @@ class CreateSnapshotOperator(OrderingOperator):
     :param lineage: further tags that tie the snapshot to its image lock and its build; a mapping
         or its JSON.
     :param target: the target as a mapping, or its JSON.
+    :param makers: ids of the tasks of this run that made the disk.
     """
 
+    needs = frozenset({"InvalidDiskId.NotFound"})
     template_fields: Sequence[str] = (
         "disk_id",
         "snapshot_name",
@@ -47,9 +49,11 @@ class CreateSnapshotOperator(OrderingOperator):
         snapshot_name: str,
         lineage: Mapping[str, str] | str,
         target: Mapping[str, Any] | str,
+        makers: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.makers = makers
         self.disk_id = disk_id
         self.snapshot_name = snapshot_name
         self.lineage = lineage
