@@ -28,6 +28,8 @@ PLACEHOLDERS = {
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ": ("<time>", "2030-01-01T00:00:00Z"),
     r"sha256:[0-9a-f]{64}": ("<digest>", f"sha256:{'0' * 64}"),
     r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])": ("<token>", "0" * 64),
+    r"(?<=main (?:run|put|get) )[0-9a-f]{32}\b": ("<run of a script>", "0" * 32),
+    r"\bt-bp1[0-9a-z]{14}\b": ("<invocation>", f"t-bp1{'0' * 14}"),
     r"\bc[0-9a-f]{32}\b": ("<cluster>", f"c{'0' * 32}"),
     r"\bnp[0-9a-f]{32}\b": ("<node pool>", f"np{'0' * 32}"),
     r"\bT-[0-9a-f]{24}\b": ("<task>", f"T-{'0' * 24}"),
@@ -40,7 +42,8 @@ PLACEHOLDERS = {
     r"(?<=-)[0-9a-f]{8}\b": ("<run key>", "0" * 8),
     r"^[0-9a-f]{12}$": ("<installation>", "0" * 12),
 }
-BASE64 = "base64 of: "  # before the text of user data, which can then be reviewed
+BASE64 = "base64 of: "  # before the text of what is encoded, which can then be reviewed
+ENCODED = ("userdata", "user_data", "commandcontent")
 
 Request = dict[str, Any]
 
@@ -62,7 +65,7 @@ def normal(value: Any, name: str = "") -> Any:
         return [normal(inner) for inner in value]
     if not isinstance(value, str):
         return value
-    text = decoded(value) if name.lower().endswith(("userdata", "user_data")) else value
+    text = decoded(value) if name.lower().endswith(ENCODED) else value
     for pattern, (placeholder, _) in PLACEHOLDERS.items():
         text = re.sub(pattern, placeholder, text)
     return text

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import cache
-from uuid import uuid4
+from secrets import token_hex
 
 from ack_preload.domain.errors import InvalidInputError, NodeUnreachableError
 from ack_preload.hooks.ssh_calls import ScriptCall, ScriptResult, script_text
@@ -38,7 +38,7 @@ class Command:
 
     content: bytes
     within_s: float
-    token: str = field(default_factory=lambda: uuid4().hex)
+    token: str = field(default_factory=lambda: token_hex(32))
 
     @property
     def encoded(self) -> str:
@@ -59,7 +59,7 @@ def conversation(call: ScriptCall, within_s: float) -> Conversation:
             f"{call.name} needs a secret, and the connection's transport is assistant, whose "
             "commands the account can read afterwards; use transport ssh for this target"
         )
-    run = uuid4().hex
+    run = token_hex(16)
     packed = gzip.compress(call.sent, mtime=0)
     final = ("run", run, "999", hashlib.sha256(packed).hexdigest(), call.name, *call.arguments)
     *before, last = _pieces(packed, _room(final), call.name)

@@ -8,7 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.disks import required
-from ack_preload.domain.errors import InvalidInputError, PreloadError, WaitTimeoutError
+from ack_preload.domain.errors import (
+    InvalidInputError,
+    PreloadError,
+    RemoteJobError,
+    WaitTimeoutError,
+)
+from ack_preload.domain.grammar import kubernetes_version, sha256, version
 from ack_preload.domain.images import ImageLock, ImageReference
 from ack_preload.hooks.account import SSH
 from ack_preload.hooks.ack import AckHook
@@ -78,7 +84,10 @@ class ReadVersionsOperator(CloudOperator):
                 f"source.node_pool_id is {pool_id!r}, which is no node pool of cluster "
                 f"{cluster_id} with a container runtime; name the pool to speed up"
             )
-        return {"kubernetes": str(cluster["current_version"]), "runtime": pool.runtime_version}
+        return {
+            "kubernetes": kubernetes_version("current_version", cluster.get("current_version")),
+            "runtime": version("runtime_version", pool.runtime_version),
+        }
 
 
 class PrepareDiskOperator(RemoteJobOperator):
@@ -140,7 +149,7 @@ class InstallRuntimeOperator(RemoteJobOperator):
         self.version = version
 
     def arguments(self, context: Context) -> Sequence[str]:
-        return (self.version,)
+        return (version("version", self.version),)
 
 
 class PullImagesOperator(RemoteJobOperator):
@@ -203,6 +212,12 @@ class PullImagesOperator(RemoteJobOperator):
 
     def report(self, context: Context, reported: list[dict[str, Any]]) -> dict[str, Any]:
         lock = locked(self.lock_digest)
+        pulled = {str(each.get("digest")) for each in reported}
+        if missing := {image.digest for image in lock.images} - pulled:
+            raise RemoteJobError(
+                f"{self.script} on {self.address} reported {len(pulled)} digests and not "
+                f"{', '.join(sorted(missing)[:3])}, {len(missing)} in all; clear the task"
+            )
         return {"images": len(reported), "bytes": sum(i.size_bytes for i in lock.images)}
 
 
@@ -229,8 +244,10 @@ class KubeletPackageOperator(RemoteJobOperator):
 
     def arguments(self, context: Context) -> Sequence[str]:
         architecture = ARCHITECTURES[locked(self.lock_digest).platform]
-        fixed = (self.account.packages_url, self.version, architecture, MOUNT_POINT)
-        return (*fixed, self.sha256) if self.sha256 else fixed
+        url = self.account.packages_url
+        release = kubernetes_version("version", self.version)
+        fixed = (url, release, architecture, MOUNT_POINT)
+        return (*fixed, sha256("sha256", self.sha256)) if self.sha256 else fixed
 
 
 class SealDiskOperator(RemoteJobOperator):

@@ -72,7 +72,7 @@ enable_cri() {
 start() {
     local waited
     systemctl daemon-reload || true
-    systemctl start containerd || die 5 "containerd does not start; see journalctl -u containerd"
+    systemctl enable --now containerd || die 5 "containerd does not start; see journalctl -u containerd"
     for ((waited = 0; waited <= STARTS_WITHIN_S; waited++)); do
         ctr version >/dev/null 2>&1 </dev/null && return
         sleep 1

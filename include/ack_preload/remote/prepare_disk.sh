@@ -98,6 +98,15 @@ mount_all() {
     mount --bind "$mount_point/containerd" "$CONTAINERD" || die 5 "binding $CONTAINERD failed"
 }
 
+# A machine that is started again finds its disk where it was, so that a retried task goes on there.
+keep_mounts() {
+    local mount_point=$1 uuid=$2 fstab=$root/etc/fstab
+    grep -qs "^UUID=$uuid " "$fstab" && return
+    printf 'UUID=%s %s ext4 defaults,nofail 0 0\n%s %s none bind,nofail,%s,%s 0 0\n' \
+        "$uuid" "$mount_point" "$mount_point/containerd" /var/lib/containerd \
+        "x-systemd.requires-mounts-for=$mount_point" x-systemd.before=containerd.service >>"$fstab"
+}
+
 main() {
     [[ $# -eq 3 ]] || die 2 "usage: prepare_disk.sh SERIAL MOUNT_POINT UUID"
     [[ $1 =~ ^[A-Za-z0-9_-]{4,64}$ ]] || die 2 "serial '$1' is not one"
@@ -108,6 +117,7 @@ main() {
     refuse_foreign "$device" "$mount_point"
     filesystem=$(make_filesystem "$device" "$3")
     mount_all "$device" "$mount_point"
+    keep_mounts "$2" "$3"
     log "$device is mounted at $mount_point and $CONTAINERD"
     printf '{"device": "%s", "filesystem": "%s"}\n' "${device#"$root"}" "$filesystem"
 }

@@ -29,6 +29,7 @@ readonly root=${ACK_PRELOAD_ROOT:-}
 PATH=$PATH:$root/usr/local/bin:$root/usr/local/sbin:$root/usr/sbin:$root/sbin
 
 readonly NAMESPACE=k8s.io
+readonly REPORTS_WITHIN=200 # of 0.05 s: another worker's figures take milliseconds
 readonly MANAGED=io.cri-containerd.image=managed # what CRI labels its images with
 readonly LINE='^(sha256:[0-9a-f]{64}) ([0-9]{1,15}) ([A-Za-z0-9._-]+(:[0-9]+)?(/[a-z0-9._-]+)+)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$'
 readonly LOGIN='^([A-Za-z0-9._-]+(:[0-9]+)?) ([0-9]{1,5}) ([A-Za-z0-9+/]+=*)$'
@@ -180,8 +181,11 @@ pull_one() {
 
 # Count what is done, one worker at a time, so that the figures only grow.
 report() {
-    until mkdir "$scratch/reporting" 2>/dev/null; do sleep 0.05; done
-    local i count=0 bytes=0
+    local i count=0 bytes=0 try=0
+    until mkdir "$scratch/reporting" 2>/dev/null; do
+        ((++try <= REPORTS_WITHIN)) || die 5 "cannot write into $scratch; is the disk full?"
+        sleep 0.05
+    done
     for i in "${!digests[@]}"; do
         [[ -e $scratch/done.$i ]] || continue
         count=$((count + 1))
@@ -218,6 +222,8 @@ main() {
     local workers=$1 attempts=$2 n
     read_lock
     read_logins
+    # Without the disk, as on a machine that was started again, all would go to the system disk.
+    mountpoint -q "$root/var/lib/containerd" || die 5 "/var/lib/containerd is not on the data disk"
     scratch=$(mktemp -d)
     readonly scratch
     trap 'rm -rf "$scratch"' EXIT
@@ -228,6 +234,10 @@ main() {
     done
     wait
     [[ ! -e $scratch/failed ]] || exit "$(<"$scratch/failed")"
+    for n in "${!digests[@]}"; do # a worker that was killed, or met a full disk, has said nothing
+        [[ -e $scratch/done.$n ]] ||
+            die 5 "not all is pulled: a worker ended early; look for a full disk or a lack of memory"
+    done
     sync # the snapshot reads the block device, not the page cache
 }
 

@@ -4,3 +4,4 @@ run prepare_disk.sh "$SERIAL" "$MOUNT" "$UUID"
 findmnt -rn -o TARGET,SOURCE
 run prepare_disk.sh "$SERIAL" "$MOUNT" "$UUID"
 findmnt -rn -o TARGET
+cat "$root/etc/fstab"
