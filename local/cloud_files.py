@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 TARGET = "demo"
-POLL_EVERY_S = 0.5  # the local cloud has no quota; a real one is asked every few seconds
+POLL_EVERY_S = 0.25  # the local cloud has no quota; a real one is asked every few seconds
 
 # It lists at once; but a task that was marked failed may go on until its next heartbeat.
 VISIBLE_WITHIN_S = 5

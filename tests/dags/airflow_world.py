@@ -23,6 +23,17 @@ from local.stack import Stack, start_stack
 
 RUN_WITHIN_S = 900
 LOOK_EVERY_S = 0.5
+# What is waited for is proven elsewhere; here it only has to be waited for.
+SHORT_WAITS = (
+    "instance_boot_s=0.2",
+    "instance_stop_s=0.1",
+    "agent_boot_s=0.1",
+    "snapshot_upload_s=0.2",
+    "kubelet_registration_s=0.1",
+    "task_step_s=0.1",
+    "paper_kubelet_package_s=0.2",
+    "paper_image_s=0.3",
+)
 ENDED = ("success", "failed")
 # The pool of the target with its node, and what the next nodes are made from.
 AFTER_ONE_NIGHT = {"node_pool": 1, "instance": 1, "snapshot": 1}
@@ -117,7 +128,7 @@ def running_world(home: Path) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(HOME_VARIABLE, str(home))
         # Only here: it outlives many tests, and others have a folder of their own.
-        stack = start_stack(Layout.default(), "paper", samples=1, stay=False)
+        stack = start_stack(Layout.default(), "paper", samples=1, stay=False, settings=SHORT_WAITS)
     try:
         stack.wait_ready(lambda step: None)
         yield World(stack)
