@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook
 
+from ack_preload.domain import grammar
 from ack_preload.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -84,17 +87,21 @@ class Account:
             raise InvalidInputError(
                 f"connection {conn.conn_id} has no region; add the extra, such as cn-hangzhou"
             )
+        grammar.region(f"connection {conn.conn_id}: region", region)
+        endpoint = partial(_parsed, conn.conn_id, grammar.endpoint)
+        packages = partial(_parsed, conn.conn_id, grammar.http_url)
         return cls(
             conn_id=conn.conn_id,
             region=region,
             access_key_id=conn.login or extra.get("access_key_id") or None,
             access_key_secret=conn.password or extra.get("access_key_secret") or None,
             security_token=extra.get("security_token") or None,
-            ecs_endpoint=extra.get("ecs_endpoint") or None,
-            cs_endpoint=extra.get("cs_endpoint") or None,
+            ecs_endpoint=endpoint("ecs_endpoint", extra.get("ecs_endpoint")),
+            cs_endpoint=endpoint("cs_endpoint", extra.get("cs_endpoint")),
             protocol=_protocol(conn.conn_id, extra.get("protocol") or "https"),
             ca=extra.get("ca") or None,
-            packages_url=extra.get("packages_url") or PACKAGES_URL.format(region=region),
+            packages_url=packages("packages_url", extra.get("packages_url"))
+            or PACKAGES_URL.format(region=region),
             ssh_conn_id=extra.get("ssh_conn_id") or DEFAULT_SSH_CONN_ID,
             ssh_seed=_seed(conn.conn_id, extra),
             transport=_transport(conn.conn_id, extra.get("transport") or SSH),
@@ -151,6 +158,10 @@ def _is_loopback(endpoint: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _parsed(conn_id: str, parse: Callable[[str, Any], str], name: str, value: Any) -> str | None:
+    return parse(f"connection {conn_id}: {name}", value) if value else None
 
 
 def _seed(conn_id: str, extra: dict[str, Any]) -> str | None:

@@ -15,6 +15,7 @@ from ack_preload.domain.errors import (
     NotFoundError,
     UnclearReplyError,
 )
+from ack_preload.domain.grammar import identifier
 from ack_preload.domain.node_pools import NodePoolView
 from ack_preload.domain.tags import is_of_run, refuse_foreign
 from ack_preload.hooks.ack_reading import NO_POOL, AckReading
@@ -37,7 +38,7 @@ class AckHook(AckReading):
 
         Never sent twice: after an unclear reply look for the name first.
         """
-        path = f"/clusters/{cluster_id}/nodepools"
+        path = f"/clusters/{identifier('cluster_id', cluster_id)}/nodepools"
         answer = self._change("CreateClusterNodePool", "POST", path, body=body) or {}
         if not answer.get("nodepool_id"):
             raise UnclearReplyError(f"CreateClusterNodePool was answered without an id: {answer}")
@@ -57,7 +58,8 @@ class AckHook(AckReading):
             ``{"scaling_group": {"desired_size": 1}}``; a list in it replaces the whole list.
         :param seen: what the change was decided on; see :meth:`refuse_moved`.
         """
-        path = f"/clusters/{cluster_id}/nodepools/{node_pool_id}"
+        ids = identifier("cluster_id", cluster_id), identifier("node_pool_id", node_pool_id)
+        path = "/clusters/{}/nodepools/{}".format(*ids)
 
         def first() -> None:
             if seen is not None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.errors import NotFoundError
+from ack_preload.domain.grammar import identifier
 from ack_preload.domain.node_pools import Node, NodePoolView
 from ack_preload.hooks.calls import look
 from ack_preload.hooks.cloud import CloudHook, plain
@@ -133,7 +134,13 @@ class AckReading(CloudHook):
         )
 
     def _ask(self, what: str, *arguments: Any) -> Callable[[], Any]:
-        """Return the call of the SDK's method ``describe_<what>``, which answers a body."""
+        """Return the call of the SDK's method ``describe_<what>``, which answers a body.
+
+        :raises InvalidInputError: for an id that would not stay one part of the call's path.
+        """
+        ids = (each for each in arguments if isinstance(each, str))
+        for field, given in zip(("cluster_id", "node_pool_id"), ids, strict=False):
+            identifier(field, given)
         method = getattr(self.client, f"describe_{what}")
         return lambda: method(*arguments).body
 

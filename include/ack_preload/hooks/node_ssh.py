@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import BaseHook
 
 from ack_preload.domain.errors import InvalidInputError, NodeUnreachableError
+from ack_preload.domain.grammar import address
 from ack_preload.domain.host_key import host_key
 from ack_preload.hooks.account import Account
 from ack_preload.hooks.host import Host
@@ -48,6 +49,8 @@ class NodeSshHook(BaseHook):
 
     def __init__(self, host: Host, account: Account) -> None:
         super().__init__()
+        if host.address:  # it stands in lines of known hosts
+            address("address", host.address)
         self.host = host
         self.account = account
         # The machine of a run may still be booting.

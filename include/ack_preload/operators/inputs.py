@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
+from ack_preload.domain import grammar
 from ack_preload.domain.errors import InvalidInputError
 from ack_preload.domain.tags import token
 from ack_preload.domain.workload import temporary_target
@@ -56,8 +57,14 @@ class ReadInputsOperator(BaseOperator):
         self.snapshot_id = snapshot_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        target = load_target(self.target)
         run = run_of(context)
+        if run.chain:
+            grammar.run_id("param chain", run.chain)
+        if self.lock_digest:
+            grammar.digest("param lock_digest", self.lock_digest)
+        if self.snapshot_id:
+            grammar.identifier("param snapshot_id", self.snapshot_id)
+        target = load_target(self.target)
         fields = target.to_dict()
         installation = installation_of(Account.get(self.conn_id))
         short = token(installation, run.dag_id, run.run_id)[:SHORT]

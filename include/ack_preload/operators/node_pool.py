@@ -18,6 +18,7 @@ from ack_preload.domain.errors import (
     UnclearReplyError,
     is_unclear,
 )
+from ack_preload.domain.grammar import identifier
 from ack_preload.domain.node_pools import NodePoolView, PoolSpec, tags_for_api
 from ack_preload.domain.pool_differences import differences
 from ack_preload.domain.pool_runs import (
@@ -131,6 +132,9 @@ class ApplyNodePoolOperator(AckOperator):
 
     def _wanted(self, context: Context) -> tuple[PoolSpec, Ownership]:
         target = as_mapping("target", self.target)
+        identifier("pool_name", self.pool_name)
+        if self.snapshot_id:
+            identifier("snapshot_id", self.snapshot_id)
         spec = PoolSpec.from_mapping(target).on(self.image_type)
         return spec, self.ownership(context, target, keep=self.purpose == ROLLOUT)
 

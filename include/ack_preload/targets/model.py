@@ -5,13 +5,17 @@ CreateClusterNodePool and RunInstances: see ``docs/reference/targets.md`` for ev
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from ack_preload.domain import grammar
 from ack_preload.domain.errors import InvalidInputError
 from ack_preload.domain.images import ImageReference
 from ack_preload.domain.node_pools import ACCELERATOR_LABEL
+
+TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 def _image_reference(value: str) -> str:
@@ -21,6 +25,32 @@ def _image_reference(value: str) -> str:
         raise ValueError(str(exc)) from None
     if not (reference.tag or reference.digest):
         raise ValueError("names neither a tag nor a digest; add :TAG or @sha256:<64 hex digits>")
+    return value
+
+
+def _parsed(parse: Callable[[str, str], str]) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        try:
+            return parse("", value)
+        except InvalidInputError as exc:  # who reads this says field and value himself
+            raise ValueError(str(exc).partition("; ")[2]) from None
+
+    return check
+
+
+def _taint(value: dict[str, str]) -> dict[str, str]:
+    if not {"key", "effect"} <= value.keys() <= {"key", "value", "effect"}:
+        raise ValueError("has other fields than key, value and effect; remove or add them")
+    _parsed(grammar.label_key)(value["key"])
+    _parsed(grammar.label_value)(value.get("value", ""))
+    if value["effect"] not in TAINT_EFFECTS:
+        raise ValueError(f"has no known effect; use one of {', '.join(TAINT_EFFECTS)}")
+    return value
+
+
+def _script(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("holds a NUL, which no script can; remove it")
     return value
 
 
@@ -41,9 +71,13 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,127}$")]
 # As Airflow itself takes one.
 ConnId = Annotated[str, Field(pattern=r"^[\w#!()\-.:/\\]{1,200}$")]
 Reference = Annotated[str, AfterValidator(_image_reference)]
+LabelKey = Annotated[str, AfterValidator(_parsed(grammar.label_key))]
+LabelValue = Annotated[str, AfterValidator(_parsed(grammar.label_value))]
 DiskCategory = Annotated[
     str, Field(pattern=r"^cloud_(efficiency|ssd|essd|essd_entry|auto|essd_xc[01])$")
 ]
+Taint = Annotated[dict[str, str], AfterValidator(_taint)]
+Script = Annotated[str, AfterValidator(_script)]
 # A name as Kubernetes takes it: RFC 1123.
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 PerformanceLevel = Literal["PL0", "PL1", "PL2", "PL3"]
@@ -97,9 +131,9 @@ class Pool(_Strict):
         le=32768,
         description="baseline disk; default: the size of the build disk",
     )
-    labels: dict[str, str] = Field(default_factory=dict)
-    taints: list[dict[str, str]] = Field(default_factory=list)
-    pre_user_data: str = Field(
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)
+    taints: list[Taint] = Field(default_factory=list)
+    pre_user_data: Script = Field(
         default="",
         max_length=12_000,
         description="script that runs before ACK's own",
