@@ -91,9 +91,12 @@ def test_an_instance_that_nobody_knows_of_is_deleted(lagging: Handle, run_id: st
 
 def test_a_snapshot_that_nobody_knows_of_is_discarded(lagging: Handle, run_id: str) -> None:
     disk_id = perform(instance(lagging), making(Run(), run_id))["disk_id"]
-    run, fields = Run(), {"snapshot_name": "late", "lineage": {}, "target": target(lagging)}
+    run = Run()
+    dying = DyingSnapshot(
+        task_id="make", disk_id=disk_id, snapshot_name="late", lineage={}, target=target(lagging)
+    )
     with pytest.raises(Killed):
-        DyingSnapshot(task_id="make", disk_id=disk_id, **fields).execute(making(run, run_id))
+        dying.execute(making(run, run_id))
     (made,) = made_by(lagging, run_id, "snapshots")
     teardown = DiscardSnapshotsOperator(task_id="undo", makers=["make"])
     assert perform(teardown, undoing(run, run_id)) == [made.snapshot_id]
@@ -150,7 +153,8 @@ def test_a_second_try_that_sees_nothing_gets_the_instance_of_the_first(
 def test_a_name_that_is_taken_by_our_own_key_pair_of_just_now_is_waited_for(
     lagging: Handle, run_id: str
 ) -> None:
-    run, fields = Run(), {"key_pair_name": "taken", "target": target(lagging)}
+    run = Run()
+    fields: dict[str, Any] = {"key_pair_name": "taken", "target": target(lagging)}
     operator = ImportKeyPairOperator(task_id="make", **fields)
     assert perform(operator, making(run, run_id)) == "taken"
     assert EcsHook().key_pair("taken") is None
@@ -161,7 +165,7 @@ def test_an_instance_whose_key_pair_is_not_known_everywhere_yet_is_asked_for_aga
     lagging: Handle, run_id: str
 ) -> None:
     run = Run()
-    fields = {"key_pair_name": "fresh", "target": target(lagging)}
+    fields: dict[str, Any] = {"key_pair_name": "fresh", "target": target(lagging)}
     perform(ImportKeyPairOperator(task_id="import", **fields), context(run, task_id="import"))
     operator = instance(lagging, key_pair_name="fresh", makers=["import", "make"])
     assert perform(operator, making(run, run_id))["instance_id"]

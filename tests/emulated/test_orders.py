@@ -251,7 +251,7 @@ def snapshot(cloud: Handle, disk_id: str) -> CreateSnapshotOperator:
 
 @pytest.mark.parametrize("again", [{"try_number": 2}, {"max_tries": 3}], ids=["retry", "clear"])
 def test_a_snapshot_that_failed_is_deleted_and_the_next_has_a_token_of_its_own(
-    cloud_handle: Handle, line: BadLine, disk_id: str, again: dict[str, int]
+    cloud_handle: Handle, line: BadLine, disk_id: str, again: dict[str, Any]
 ) -> None:
     run = Run()
     with (
