@@ -108,16 +108,27 @@ class Invocation:
 async def carry_out(cloud: Cloud, invocation: Invocation, run: Run) -> None:
     """Send a command to an instance's agent and see it through to its end."""
     try:
-        if await is_sent(cloud, run) and await is_started(cloud, invocation, run):
-            await see_through(cloud, invocation, run)
+        while await is_sent(cloud, run):
+            instance = cloud.instances[run.instance_id]
+            async with instance.busy:  # it is not stopped meanwhile
+                if run.is_over or not takes_commands(cloud, instance):
+                    continue  # it was stopped before
+                await start(cloud, invocation, run, instance)
+            if run.script is not None:
+                await see_through(cloud, invocation, run, run.script)
     finally:
         if run.script is not None:
             run.script.close()
     log.info("%s on %s is %s", invocation.invoke_id, run.instance_id, run.status)
 
 
+def takes_commands(cloud: Cloud, instance: Instance) -> bool:
+    is_there = instance.status is InstanceStatus.RUNNING and not instance.is_being_released
+    return is_there and agents.is_up(cloud, instance)
+
+
 async def is_sent(cloud: Cloud, run: Run) -> bool:
-    """Wait for the agent as long as a command may wait; tell whether it has got it."""
+    """Wait for the agent as long as a command may wait; tell whether it can get it."""
     until = run.created + timedelta(seconds=SENT_WITHIN_S)
     while not run.is_over:
         instance = cloud.instances.get(run.instance_id)
@@ -125,7 +136,7 @@ async def is_sent(cloud: Cloud, run: Run) -> bool:
             run.end(RunStatus.ABORTED, None, "InstanceReleased")
         elif instance.status is not InstanceStatus.RUNNING:
             run.end(RunStatus.ABORTED, None, "InstanceNotRunning")
-        elif agents.is_up(cloud, instance):
+        elif takes_commands(cloud, instance):
             return True
         elif cloud.now() >= until:
             fault = agents.absence(cloud, instance)
@@ -135,47 +146,41 @@ async def is_sent(cloud: Cloud, run: Run) -> bool:
     return False
 
 
-async def is_started(cloud: Cloud, invocation: Invocation, run: Run) -> bool:
-    """Start the script; tell whether it runs."""
+async def start(cloud: Cloud, invocation: Invocation, run: Run, instance: Instance) -> None:
+    """Start the script on the instance's machine, or end the run."""
     script = Script(
         invocation.invoke_id, invocation.content, invocation.username, invocation.working_dir
     )
-    instance = cloud.instances.get(run.instance_id)
+    run.started = cloud.now()
     try:
-        if instance is None or instance.machine is None:
-            raise MachineError(f"{run.instance_id} has no machine to run a command on")
-        async with instance.busy:  # it is not stopped meanwhile
-            if not await is_sent(cloud, run):  # cancelled, or its instance went
-                return False
-            run.started = cloud.now()
-            run.script = await instance.machine.run_script(script)
+        if instance.machine is None:
+            raise MachineError(f"{instance.instance_id} has no machine to run a command on")
+        run.script = await instance.machine.run_script(script)
     except ScriptRefusedError as exc:
         run.started = None
         run.end(RunStatus.INVALID, None, exc.code)
-        return False
-    except MachineError as exc:
+    except (MachineError, OSError) as exc:
         cloud.failed(run.instance_id, f"{invocation.invoke_id} was not run: {exc}")
         run.started = None
-        run.end(RunStatus.ERROR, None, run.interrupted or "ExecutionException")
-        return False
-    if run.status is RunStatus.PENDING:
-        run.status = RunStatus.RUNNING
-    else:  # it was stopped while it started
-        run.script.kill(tree=invocation.kills_tree)
-    return True
+        run.end(RunStatus.ERROR, None, "ExecutionException")
+    else:
+        if run.status is RunStatus.PENDING:
+            run.status = RunStatus.RUNNING
+        else:  # it was stopped while it started
+            run.script.kill(tree=invocation.kills_tree)
 
 
-async def see_through(cloud: Cloud, invocation: Invocation, run: Run) -> None:
+async def see_through(
+    cloud: Cloud, invocation: Invocation, run: Run, script: RunningScript
+) -> None:
     """Wait until a script has ended, by itself or not."""
-    assert run.script is not None  # noqa: S101  # it was started
-    assert run.started is not None  # noqa: S101
-    deadline = run.started + timedelta(seconds=invocation.timeout_s)
-    ended = asyncio.ensure_future(run.script.wait())
+    deadline = (run.started or cloud.now()) + timedelta(seconds=invocation.timeout_s)
+    ended = asyncio.ensure_future(script.wait())
     late = asyncio.ensure_future(cloud.clock.sleep_until(deadline))
     try:
         await asyncio.wait((ended, late), return_when=asyncio.FIRST_COMPLETED)
         if not ended.done() and run.status is RunStatus.RUNNING and not run.interrupted:
-            run.script.kill(tree=invocation.kills_tree)
+            script.kill(tree=invocation.kills_tree)
             run.exit_code = EXIT_AT_TIMEOUT
             run.end(RunStatus.TIMEOUT, deadline, "ExecutionTimeout")
         code = await ended

@@ -119,11 +119,12 @@ class ScriptProcess:
     def kill(self, *, tree: bool) -> None:
         if self.has_ended:
             return  # its number may be another's by now
+        own = None if tree else self._own()
         with contextlib.suppress(ProcessLookupError):
-            if tree:
+            if own is None:  # all of it, or what was to become the script
                 os.killpg(self._process.pid, signal.SIGKILL)
-            elif (pid := self._own()) is not None:
-                os.kill(pid, signal.SIGKILL)
+            else:
+                os.kill(own, signal.SIGKILL)
 
     def close(self) -> None:
         """Close our end; what a script left running gets SIGPIPE for what it says from now on."""

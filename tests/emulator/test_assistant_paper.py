@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,17 @@ async def test_a_script_is_killed_alone_or_with_its_group(lab: Lab, tree: bool) 
     async with asyncio.timeout(WAITS_S):
         assert await process.wait() == -1
     await until(lambda: (child in processes(lab.machine.root.path, set())) is not tree)
+    process.close()
+
+
+async def test_a_script_that_has_not_begun_is_killed_all_the_same() -> None:
+    """What stands before it, as nsenter on a real machine, has no child yet."""
+    shell = ("/bin/sh", "-c", "sleep 1000")
+    process = await ScriptProcess.start(shell, cwd=Path("/"), env={}, own=lambda _: None)
+    process.kill(tree=False)
+    async with asyncio.timeout(WAITS_S):
+        assert await process.wait() == -1
+    process.kill(tree=False)  # once more has no effect
     process.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import replace
 from datetime import timedelta
@@ -12,8 +13,9 @@ import pytest
 
 from emulator.ecs.invocation_results import overall
 from emulator.ecs.invocations import RunStatus
+from emulator.faults import AssistantAbsent
 from tests.emulator.commands import MINUTE_S, REGION, ended, result, started, told
-from tests.emulator.world import SETTINGS, World, refused
+from tests.emulator.world import SETTINGS, STOP_S, World, refused
 
 
 @pytest.mark.parametrize(("mode", "killed"), [("Process", "process"), ("ProcessTree", "tree")])
@@ -35,6 +37,33 @@ async def test_a_stop_cancels_what_has_not_begun(slow_agents: World) -> None:
     await world.move(MINUTE_S)
     assert told(world, invoke_id) == ("Cancelled", "Stopped", "", None)
     assert not world.machines.scripts
+
+
+async def test_a_stop_reaches_a_script_that_is_about_to_start(world: World) -> None:
+    world.machines.held["run script"] = asyncio.Event()
+    invoke_id = world.command(await world.running())
+    await world.move(0)
+    world.ecs("StopInvocation", **REGION, InvokeId=invoke_id)
+    assert told(world, invoke_id)[0] == "Stopping"
+    world.machines.held["run script"].set()
+    await world.move(0)
+    assert told(world, invoke_id)[0] == "Terminated"
+
+
+async def test_a_command_does_not_keep_an_instance_from_being_stopped(world: World) -> None:
+    """Also one whose agent goes in the moment in which the command would be sent."""
+    instance_id = await world.running()
+    instance = world.cloud.instances[instance_id]
+    async with instance.busy:
+        invoke_id = world.command(instance_id)
+        await world.move(0)
+        world.cloud.faults.add(AssistantAbsent())
+    await world.move(0)
+    world.ecs("StopInstance", InstanceId=instance_id)
+    await world.move(0)
+    await world.move(STOP_S)
+    assert world.status(instance_id) == "Stopped"
+    assert told(world, invoke_id)[2] == "InstanceNotRunning"
 
 
 async def test_a_stop_changes_nothing_where_a_command_is_over(world: World) -> None:

@@ -35,15 +35,18 @@ class Scripts:
         :raises ScriptRefusedError: when the machine has not its user or its folder.
         :raises MachineError: when it cannot be kept there.
         """
-        done = subprocess.run(
-            self._command("save", script),
-            input=script.content,
-            capture_output=True,
-            env=environment(),
-            cwd="/",
-            check=False,
-            timeout=LIMIT_S,
-        )
+        try:
+            done = subprocess.run(
+                self._command("save", script),
+                input=script.content,
+                capture_output=True,
+                env=environment(),
+                cwd="/",
+                check=False,
+                timeout=LIMIT_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise MachineError(f"{script.script_id} is not kept after {LIMIT_S:.0f} s") from None
         if done.returncode in REFUSALS:
             code, reason = REFUSALS[done.returncode]
             raise ScriptRefusedError(code, reason.format(script=script))
