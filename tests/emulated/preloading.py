@@ -118,7 +118,7 @@ class Build:
 
     def shell(self, command: str) -> str:
         """Run a command on the build instance, as somebody who tampers with it."""
-        key = self.paper.ssh.host_key
+        key = self.machine.get("host_key") or self.paper.ssh.host_key
         host = Host(self.machine["address"], "build_preloaded_disk", self.run, key)
         account = Account.get()
         connection = BaseHook.get_connection(account.ssh_conn_id)

@@ -19,7 +19,9 @@ from tests.emulated.preloading import Build
 
 
 def host_of(build: Build, **changes: str) -> Host:
-    known = {**build.machine, "host_key": build.paper.ssh.host_key, **changes}
+    known = {**build.machine, **changes}
+    if "host_key" not in known:
+        known["host_key"] = build.paper.ssh.host_key
     return Host(dag_id="build_preloaded_disk", run_id=build.run, **known)
 
 
