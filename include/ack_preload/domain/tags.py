@@ -8,6 +8,7 @@ https://www.alibabacloud.com/help/en/ecs/user-guide/create-and-bind-a-tag
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,8 @@ SEALED_KEY = "ack-preload/sealed"
 PRODUCT = "ack-preload"
 
 MAX_VALUE = 128
+NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.~:+/-]|//+", re.ASCII)
+"""Airflow's run ids have none of it by default. ``//`` would make a URL, which no tag may hold."""
 DIGEST_CHARS = 12  # enough to tell runs apart, short enough to leave the name readable
 
 EARLIEST_RELEASE = timedelta(minutes=30)
@@ -41,12 +44,17 @@ RELEASE_MARGIN = timedelta(minutes=5)
 
 
 def run_tag(dag_id: str, run_id: str) -> str:
-    """Return ``dag_id/run_id``, cut to fit a tag; what was cut is replaced by a hash."""
+    """Return ``dag_id/run_id`` as a tag may have it.
+
+    What is too long is cut, what a tag cannot hold is replaced, and then a hash of the whole ends
+    the tag, which has ``MAX_VALUE`` characters by that.
+    """
     whole = f"{dag_id}/{run_id}"
-    if len(whole) <= MAX_VALUE:
+    if len(whole) <= MAX_VALUE and not NOT_IN_TAGS.search(whole):
         return whole
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:DIGEST_CHARS]
-    return f"{whole[: MAX_VALUE - DIGEST_CHARS - 1]}-{digest}"
+    digest = hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()[:DIGEST_CHARS]
+    width = MAX_VALUE - DIGEST_CHARS - 1
+    return f"{NOT_IN_TAGS.sub('_', whole)[:width]:_<{width}}-{digest}"
 
 
 def expiry(started: datetime, lifetime: timedelta, now: datetime) -> datetime:

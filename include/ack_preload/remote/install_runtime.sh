@@ -12,6 +12,7 @@
 # A containerd that is present at another version is refused, never replaced: images unpacked by
 # one version are not promised to work under another. Safe to run again.
 set -euo pipefail
+export LC_ALL=C # a range of letters is ASCII's
 
 readonly root=${ACK_PRELOAD_ROOT:-}
 PATH=$PATH:$root/usr/local/bin:$root/usr/local/sbin:$root/usr/sbin:$root/sbin

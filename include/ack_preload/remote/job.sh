@@ -29,6 +29,7 @@
 # and /var/lib/ack-preload/locks/NAME. A file appears whole or not at all: a disk that is full makes
 # a job lost, never successful.
 set -euo pipefail
+export LC_ALL=C # a range of letters is ASCII's
 
 readonly root=${ACK_PRELOAD_ROOT:-}
 readonly jobs=$root/var/lib/ack-preload/jobs
@@ -132,7 +133,7 @@ end_workers() {
 
 # Take stdin into a new folder, as script and input; the secret only into memory.
 receive() {
-    local wanted=$1 script=$2 text LC_ALL=C
+    local wanted=$1 script=$2 text
     if ((has_secret)); then
         IFS= read -r -d '' secret || die 2 "stdin ended before the secret did"
         ((${#secret} <= MAX_SECRET)) || die 2 "the secret is over $MAX_SECRET bytes"

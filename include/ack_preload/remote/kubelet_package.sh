@@ -16,6 +16,7 @@
 #
 # Safe to run again: the folder appears in one step, so when it is there it is whole.
 set -euo pipefail
+export LC_ALL=C # a range of letters is ASCII's
 
 readonly root=${ACK_PRELOAD_ROOT:-}
 PATH=$PATH:$root/usr/local/bin:$root/usr/local/sbin:$root/usr/sbin:$root/sbin

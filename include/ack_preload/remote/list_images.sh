@@ -11,6 +11,7 @@
 #
 # Changes nothing; safe to run again.
 set -euo pipefail
+export LC_ALL=C # a range of letters is ASCII's
 
 readonly root=${ACK_PRELOAD_ROOT:-}
 PATH=$PATH:$root/usr/local/bin:$root/usr/local/sbin:$root/usr/sbin:$root/sbin

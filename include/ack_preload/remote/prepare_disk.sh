@@ -14,6 +14,7 @@
 #
 # Safe to run again: what an earlier try has done is found and kept.
 set -euo pipefail
+export LC_ALL=C # a range of letters is ASCII's
 
 readonly root=${ACK_PRELOAD_ROOT:-}
 PATH=$PATH:$root/usr/local/sbin:$root/usr/sbin:$root/sbin

@@ -24,6 +24,7 @@
 # ctr take one on their command line or in their environment only, where every process of root sees
 # it, and a hosts.toml with it would be a file. So it is in pipes and in memory, here and there.
 set -euo pipefail
+export LC_ALL=C # a range of letters is ASCII's
 
 readonly root=${ACK_PRELOAD_ROOT:-}
 PATH=$PATH:$root/usr/local/bin:$root/usr/local/sbin:$root/usr/sbin:$root/sbin
@@ -31,7 +32,7 @@ PATH=$PATH:$root/usr/local/bin:$root/usr/local/sbin:$root/usr/sbin:$root/sbin
 readonly NAMESPACE=k8s.io
 readonly REPORTS_WITHIN=200 # of 0.05 s: another worker's figures take milliseconds
 readonly MANAGED=io.cri-containerd.image=managed # what CRI labels its images with
-readonly LINE='^(sha256:[0-9a-f]{64}) ([0-9]{1,15}) ([A-Za-z0-9._-]+(:[0-9]+)?(/[a-z0-9._-]+)+)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$'
+readonly LINE='^(sha256:[0-9a-f]{64}) ([0-9]{1,15}) ([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)+)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$'
 readonly LOGIN='^([A-Za-z0-9._-]+(:[0-9]+)?) ([0-9]{1,5}) ([A-Za-z0-9+/]+=*)$'
 readonly CRI=http://localhost/runtime.v1.ImageService/PullImage # the host is not looked at
 # Answers that another attempt would get again.

@@ -15,6 +15,7 @@
 #
 # Runs once: afterwards nothing is mounted, and a second run says so.
 set -euo pipefail
+export LC_ALL=C # a range of letters is ASCII's
 
 readonly root=${ACK_PRELOAD_ROOT:-}
 PATH=$PATH:$root/usr/local/bin:$root/usr/local/sbin:$root/usr/sbin:$root/sbin
@@ -22,7 +23,7 @@ PATH=$PATH:$root/usr/local/bin:$root/usr/local/sbin:$root/usr/sbin:$root/sbin
 readonly NAMESPACE=k8s.io
 readonly CONTAINERD=$root/var/lib/containerd
 readonly CONTENT=io.containerd.content.v1.content
-readonly LINE='^(sha256:[0-9a-f]{64}) ([0-9]{1,15}) ([A-Za-z0-9._-]+(:[0-9]+)?(/[a-z0-9._-]+)+)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$'
+readonly LINE='^(sha256:[0-9a-f]{64}) ([0-9]{1,15}) ([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)+)(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$'
 readonly LOGIN='(authorization|auth|identity_?token|registry_?token|password)["'"'"']?[[:space:]]*[=:][[:space:]]*["'"'"'][^"'"'"']'
 readonly HASHERS=4
 readonly LETS_GO_WITHIN_S=30 # containerd's own threads keep the folder busy for a moment
