@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import TaskDeferred
 
-from ack_preload.domain.errors import ResourceFailedError
+from ack_preload.domain.errors import ResourceFailedError, WaitTimeoutError
 from ack_preload.domain.tags import RUN_KEY, Ownership, run_tag, sealed_tags
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.build_instance import (
@@ -18,7 +20,7 @@ from ack_preload.operators.build_instance import (
 from ack_preload.operators.key_pair import DeleteKeyPairOperator, ImportKeyPairOperator
 from ack_preload.operators.snapshot import CreateSnapshotOperator, DiscardSnapshotsOperator
 from emulator.app import Handle
-from tests.emulated.driving import Run, context, deferred_by, perform, target
+from tests.emulated.driving import Run, context, deferred_by, fired, perform, target
 from tests.emulated.node_pools import world
 
 LAG_S = 0.3
@@ -188,6 +190,23 @@ def test_calls_on_what_is_not_known_yet_go_on_until_it_is(lagging: Handle, run_i
     made = hook.create_snapshot(disk_id, name="late", token=run_id, tags={})
     hook.tag_snapshot(made, sealed_tags("sha256:1"))
     assert lagging.cloud.snapshots[made].tags == sealed_tags("sha256:1")
+
+
+def test_a_disk_that_is_listed_later_than_its_instance_is_waited_for_but_not_for_ever(
+    lagging: Handle, run_id: str
+) -> None:
+    operator, task = instance(lagging), making(Run(), run_id)
+    running = fired(deferred_by(operator, task))
+    (made,) = made_by(lagging, run_id)
+    hidden = dict.fromkeys(made.disk_ids, lagging.cloud.now() + timedelta(hours=1))
+    lagging.cloud.disks._since |= hidden
+    with pytest.raises(TaskDeferred) as once:
+        operator.resume(task, running)
+    assert once.value.method_name == "looked_late"
+    with pytest.raises(WaitTimeoutError, match="is Running with 0 data disks"):
+        operator.resume(task, running)
+    lagging.cloud.disks.show_all()
+    assert operator.resume(task, running)["disk_id"] in made.disk_ids
 
 
 # -- what is deleted is listed for a while too

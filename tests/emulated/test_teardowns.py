@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from ack_preload.domain.errors import CloudError, CloudUnavailableError, ForeignResourceError
+from ack_preload.domain.errors import (
+    CloudError,
+    CloudUnavailableError,
+    ForeignResourceError,
+    ThrottledError,
+)
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.build_instance import (
     DeleteInstanceOperator,
@@ -18,8 +23,10 @@ from ack_preload.operators.key_pair import (
     DeleteKeyPairOperator,
     ImportKeyPairOperator,
 )
+from ack_preload.operators.retry_policy import TEARDOWN_POLICY
 from ack_preload.operators.snapshot import DiscardSnapshotsOperator
 from emulator.app import Handle
+from emulator.faults import Throttle
 from tests.emulated.bad_line import BadLine, Fault
 from tests.emulated.driving import (
     INSTALLATION,
@@ -152,3 +159,16 @@ def test_an_unclear_end_of_a_snapshot_is_an_end(
     line.faults["DeleteSnapshot"] = [fault]
     assert len(perform(DiscardSnapshotsOperator(task_id="discard"))) == 1
     assert not cloud_handle.cloud.snapshots
+
+
+def test_a_pause_beyond_the_budget_goes_to_airflow_with_the_error(cloud: Handle) -> None:
+    made = built(cloud)["instance_id"]
+    delete = DeleteInstanceOperator(task_id="delete")
+    slow = Throttle(target="DeleteInstance", retry_after_s=90)
+    with cloud.fault(slow), pytest.raises(ThrottledError) as refused:
+        perform(delete)
+    assert refused.value.retry_after_s == 90
+    delay = TEARDOWN_POLICY.evaluate(refused.value, 1, 6).retry_delay
+    assert delay is not None
+    assert delay.total_seconds() >= 120
+    assert perform(delete, context(try_number=2)) == [made]

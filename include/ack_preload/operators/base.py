@@ -155,6 +155,14 @@ class CloudOperator(BaseOperator):
             ti.xcom_push(key=FIRST_LOOK, value=first)
         return datetime.fromisoformat(first)
 
+    def is_first_time(self, context: Context, what: str) -> bool:
+        """Tell whether this try has not come here before; deferring does not end a try."""
+        ti = context["ti"]
+        if ti.xcom_pull(task_ids=ti.task_id, key=what, map_indexes=ti.map_index):
+            return False
+        ti.xcom_push(key=what, value=True)
+        return True
+
     def look_again(self, at: datetime) -> NoReturn:
         """Defer until ``at``, and begin again from :meth:`execute`."""
         # Not at once: see SETTLING_S.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 ALIVE = frozenset({"Pending", "Starting", "Running"})
+DISK_UNSEEN = "disk_is_not_listed"
 STOPPING = frozenset({"Stopping", "Stopped"})
 
 
@@ -99,10 +100,12 @@ class RunBuildInstanceOperator(OrderingOperator):
     def resume(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         instance = self.read_made(context, event)
         instance_id = instance["instance_id"]
-        disks = self.hook.data_disks(instance_id)
+        # By id: a list of several pages may show one twice.
+        disks = list({each.disk_id: each for each in self.hook.data_disks(instance_id)}.values())
         if len(disks) != 1 or not disks[0].serial or not instance["private_ip"]:
-            if until := self.unsettled_until(context, [context["ti"].task_id]):
-                self.look_again(until)  # its disk is not listed yet
+            until = self.unsettled_until(context, [self.task_id])
+            if until and self.is_first_time(context, DISK_UNSEEN):
+                self.look_again(until)
             raise WaitTimeoutError(
                 f"instance {instance_id} is Running with {len(disks)} data disks and address "
                 f"{instance['private_ip']}; one disk with a serial and one address are needed"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-LOOKED = "looked_for_a_taken_name"
+TAKEN_UNSEEN = "name_is_taken_and_not_listed"
 WAITS_UNTIL = "waits_for_instance_until"
 ATTACHED_EVERY_S = WAITS["instance_gone"].every.total_seconds()
 
@@ -51,10 +51,9 @@ class ImportKeyPairOperator(EcsOperator):
         try:
             self.hook.import_key_pair(self.key_pair_name, key.public, owner.tags())
         except CloudUnavailableError as exc:
-            if not exc.code.startswith(TAKEN) or ti.xcom_pull(task_ids=ti.task_id, key=LOOKED):
-                raise
             # The name is taken and nothing of that name is listed: it may be ours, of just now.
-            ti.xcom_push(key=LOOKED, value=True)
+            if not exc.code.startswith(TAKEN) or not self.is_first_time(context, TAKEN_UNSEEN):
+                raise
             self.look_again(datetime.now(UTC) + timedelta(seconds=self.account.visible_within_s))
         self.log.info("Key pair %s imported", self.key_pair_name)
         return self.key_pair_name
