@@ -16,6 +16,7 @@ PACKAGE_FAULTS: tuple[type[Fault], ...] = (PackageMissing,)
 
 _CODES = {
     401: "UNAUTHORIZED",
+    403: "DENIED",
     404: "NAME_UNKNOWN",
     429: "TOOMANYREQUESTS",
     500: "UNKNOWN",

@@ -208,7 +208,7 @@ class RegistryError(Fault):
     """
 
     kind: Literal["registry_error"] = "registry_error"
-    status: Literal[401, 404, 429, 500, 503] = 500
+    status: Literal[401, 403, 404, 429, 500, 503] = 500
     part: Literal["manifests", "blobs"] = "blobs"
     retry_after_s: int | None = Field(default=None, ge=0, description="sent as `Retry-After`")
 

@@ -10,6 +10,7 @@ from ack_preload.domain.errors import InvalidInputError, RemoteJobError, Resourc
 from ack_preload.hooks.history import open_store
 from ack_preload.operators import preload_disk as disk
 from emulator.app import Handle
+from emulator.faults import RegistryError
 from tests.emulated.driving import context, deferred_by, fired, perform
 from tests.emulated.preloading import Build, connect, export, private_connection, workload
 
@@ -72,7 +73,14 @@ def test_a_login_that_a_registry_refuses_is_named_and_not_tried_again(
     assert f"registry {registry} refuses the login" in str(caught.value)
     assert f"{registry} from team_registry" in str(caught.value)
     assert "wr0ng-password" not in str(caught.value)
+    right = private_connection(private_build.cloud.facts)
+    monkeypatch.setenv("AIRFLOW_CONN_TEAM_REGISTRY", right)
+    fault = RegistryError(target="team/*", status=403, part="manifests", times=0)
+    private_build.cloud.faults.add(fault)
+    with pytest.raises(InvalidInputError, match="refuses the login .* 403 Forbidden"):
+        private_build.pull()
     private_build.target["registry_conn_ids"] = []
+    private_build.cloud.faults.clear()
     with pytest.raises(InvalidInputError, match=rf"(?s){registry} wants a login, .* target: none"):
         private_build.pull()
 

@@ -26,7 +26,7 @@ from tests.emulator.sdk import cs_client
 
 
 class TestRegistry:
-    @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+    @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
     @pytest.mark.parametrize("part", ["manifests", "blobs"])
     async def test_an_error_is_answered_once_and_for_its_part_only(
         self, lab: Lab, status: int, part: str
@@ -60,6 +60,9 @@ class TestRegistry:
                 RegistryError(status=401, part="manifests", times=0),
                 "401 Unauthorized",
                 id="no login",
+            ),
+            pytest.param(
+                RegistryError(status=403, part="manifests", times=0), "403 Forbidden", id="no right"
             ),
             pytest.param(RegistryTruncated(times=0), "unexpected EOF", id="truncated for ever"),
         ],
