@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.dags.airflow_world import World, run_a_night, running_world
+from tests.dags.secrets_world import Planted
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
@@ -31,9 +32,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture(scope="session")
-def night(world: World) -> str:
+def planted(world: World) -> Planted:
+    """Return the secrets that the night of this world works with, put where they belong."""
+    secrets = Planted(world)
+    secrets.plant()
+    return secrets
+
+
+@pytest.fixture(scope="session")
+def night(world: World, planted: Planted) -> str:
     """Return the run id of one good ``nightly_preload``, the first that ran in this world."""
-    return run_a_night(world)
+    with planted.watched():
+        return run_a_night(world)
 
 
 @pytest.hookimpl(wrapper=True)
