@@ -20,6 +20,7 @@ from tests.emulator.clients import REGION, Clients, answered, clients_of
 from tests.emulator.test_assistant_paper import WAITS_S, until
 
 pytestmark = pytest.mark.slow
+PAGE = Path(__file__).parents[2] / "docs/assistant.md"
 LONG_S = 86400  # a test may move the clock while a script really runs
 
 
@@ -84,6 +85,15 @@ async def test_a_command_of_any_text_comes_back_whole(
     found = await ended(clients, invoke_id)
     assert (found.output, found.exit_code, found.error_code) == (f"{text}\n", 3, "ExitCodeNonzero")
     assert re.fullmatch(r"\d{4}(-\d\d){2}T\d\d:\d\d:\d\dZ", found.finished_time)
+
+
+def test_what_the_page_shows_is_what_happens(
+    machine: tuple[Clients, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    clients, instance_id = machine
+    (shown,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    exec(shown, {"client": clients.ecs, "instance_id": instance_id})  # noqa: S102  # our own page
+    assert capsys.readouterr().out.strip() == shown.rpartition("# ")[2].strip()
 
 
 async def test_the_longest_command_arrives(machine: tuple[Clients, str]) -> None:
