@@ -184,6 +184,9 @@ async def see_through(
             run.exit_code = EXIT_AT_TIMEOUT
             run.end(RunStatus.TIMEOUT, deadline, "ExecutionTimeout")
         code = await ended
+    except MachineError as exc:
+        cloud.failed(run.instance_id, f"{invocation.invoke_id} was interrupted: {exc}")
+        code, run.interrupted = -1, run.interrupted or "ExecutionInterrupted"
     finally:
         late.cancel()
         ended.cancel()

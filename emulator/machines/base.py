@@ -96,7 +96,10 @@ class RunningScript(Protocol):
         """How many bytes of its output are not kept."""
 
     async def wait(self) -> int:
-        """Return its exit code, -1 for a signal, without waiting for what it left running."""
+        """Return its exit code, -1 for a signal, without waiting for what it left running.
+
+        :raises MachineError: when its machine died under it.
+        """
 
     def kill(self, *, tree: bool) -> None:
         """Kill it at once, and with it all of its process group where ``tree`` is asked for."""

@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 # The agent sends the first part while a script runs and the last when it has ended. The page of
 # DescribeInvocationResults gives the sum of both.
@@ -58,6 +59,7 @@ class ScriptProcess:
         self._reader: int | None = reader
         self._own = own
         self._said = Output()
+        self.was_killed = False  # by us
         os.set_blocking(reader, False)
         asyncio.get_running_loop().add_reader(reader, self._read)
 
@@ -69,7 +71,7 @@ class ScriptProcess:
         cwd: Path,
         env: dict[str, str],
         own: Callable[[int], int | None] = lambda pid: pid,
-    ) -> ScriptProcess:
+    ) -> Self:
         """Start a command in a session of its own.
 
         The pipe is ours and not asyncio's, whose processes end when their pipes are closed: a job
@@ -119,6 +121,7 @@ class ScriptProcess:
     def kill(self, *, tree: bool) -> None:
         if self.has_ended:
             return  # its number may be another's by now
+        self.was_killed = True
         own = None if tree else self._own()
         with contextlib.suppress(ProcessLookupError):
             if own is None:  # all of it, or what was to become the script

@@ -31,6 +31,10 @@ class NullScript:
         if not self._code.done():
             self._code.set_result(code)
 
+    def lose(self) -> None:
+        """Have its machine die under it."""
+        self._code.set_exception(MachineError("died on purpose"))
+
     def kill(self, *, tree: bool) -> None:
         self.killed = "tree" if tree else "process"
         self.end(-1)

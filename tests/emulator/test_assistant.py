@@ -208,6 +208,13 @@ async def test_a_command_ends_with_its_machine(world: World) -> None:
     assert script.killed
 
 
+async def test_a_command_is_interrupted_when_its_machine_dies(world: World) -> None:
+    invoke_id, script = await started(world)
+    script.lose()
+    await world.move(0)
+    assert told(world, invoke_id) == ("Error", "Failed", "ExecutionInterrupted", None)
+
+
 async def test_a_command_ends_with_its_instance_and_is_still_known(world: World) -> None:
     invoke_id, script = await started(world)
     script.output = b"half"

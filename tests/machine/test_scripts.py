@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from emulator.machines.base import Machine, MachineError, Script, ScriptRefusedError
+from emulator.machines.real.scripts import MachineScript
 from emulator.machines.script_process import ScriptProcess
 from tests.machine.lab import Lab
 
@@ -119,9 +121,15 @@ async def ends_with_the_machine(machine: Machine) -> None:
     await machine.start()
     cut = await start(machine, f"echo on; exec {sleep}", script_id="t-2")
     await until(lambda: bool(cut.output))
-    await machine.destroy()
-    assert await cut.wait() == -1
+    assert isinstance(cut, MachineScript)
+    assert cut.machine is not None
+    os.kill(cut.machine.pid, signal.SIGKILL)  # as a machine dies that nobody told to
+    with pytest.raises(MachineError):
+        await cut.wait()
     cut.close()
+    with pytest.raises(MachineError):
+        await start(machine, "true")
+    await machine.destroy()
     assert not processes(sleep)
 
 
