@@ -69,6 +69,16 @@ def test_the_target_comes_whole_and_with_our_taint_for_temporary_pools() -> None
     assert found["resource"] == f"ack-preload-demo-{found['run']}"
 
 
+def test_a_registry_login_that_is_missing_is_refused_before_anything_is_made(
+    tmp_path: Path,
+) -> None:
+    private = changed("registry_conn_ids", to=["nowhere"])
+    (tmp_path / "targets.yaml").write_text(yaml.safe_dump({"targets": [private]}))
+    export(LOCK)
+    with pytest.raises(InvalidInputError, match="registry_conn_ids: there is no connection 'now"):
+        read(needs="lock")
+
+
 def test_an_unknown_target_is_refused() -> None:
     with pytest.raises(TargetError, match="no target 'nowhere'"):
         read(target="nowhere")

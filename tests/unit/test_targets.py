@@ -73,6 +73,9 @@ def test_what_a_target_leaves_out_has_a_default(tmp_path: Path) -> None:
             "workload_images.0 (of target demo) is 'qwen:7b; rm -rf /': image reference",
         ),
         pytest.param(
+            changed("registry_conn_ids", to=["no good"]), "registry_conn_ids.0 (of target demo) is"
+        ),
+        pytest.param(
             changed("measure", "workload_image", to="registry.example.com/qwen"),
             "names neither a tag nor a digest",
         ),

@@ -13,6 +13,7 @@ from ack_preload.domain.tags import token
 from ack_preload.domain.workload import temporary_target
 from ack_preload.hooks.account import DEFAULT_CONN_ID, Account
 from ack_preload.hooks.history import installation_of, open_store, run_of
+from ack_preload.hooks.registry_login import registry_logins
 from ack_preload.targets import Target, load_target, load_targets
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class ReadInputsOperator(BaseOperator):
         if self.snapshot_id:
             grammar.identifier("param snapshot_id", self.snapshot_id)
         target = load_target(self.target)
+        if self.needs != "snapshot":  # a disk that is made pulls no more
+            registry_logins(target.registry_conn_ids)
         fields = target.to_dict()
         installation = installation_of(Account.get(self.conn_id))
         short = token(installation, run.dag_id, run.run_id)[:SHORT]
