@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -185,10 +185,70 @@ def _table_section(record: type[Any], each: Table) -> str:
     return "\n\n".join(parts)
 
 
+# -- waits
+
+
+def waits_page() -> str:
+    from ack_preload.domain.waits import WAITS  # noqa: PLC0415  # with what it loads
+    from ack_preload.triggers.probes import PROBES  # noqa: PLC0415  # as above
+
+    head = (
+        "# Waits\n\nWhat a deferred task waits for. `done` and `failed` are states in the words of "
+        "the API that is asked; words of this project are `absent` (not listed), `ready` and "
+        "`joining` (all nodes of a pool, or fewer), `listed`, `lost` (a job that died). A state in neither "
+        "column is pending, also one that the cloud adds later. So is `absent`, unless it is what "
+        "is waited for or the wait has seen the resource before: a new one may be listed late.\n\n"
+        "*Every* is the pause between two looks, which the extra `poll_every_s` of the connection "
+        "overrides, and which grows to a minute while looks fail. The deadline is a moment: it "
+        "does not start anew with another triggerer. How looks are made is in "
+        "[architecture](../architecture.md#how-it-waits)."
+    )
+    rows = [
+        (
+            f"`{name}`",
+            _states(wait.done),
+            _states(wait.failed),
+            f"{wait.every.total_seconds():.0f} s",
+            f"{wait.within.total_seconds() / 60:.0f} min",
+            told_by,
+        )
+        for name, wait in WAITS.items()
+        for opener in [PROBES[name].opener.partition(":")[2]]
+        for told_by in [TOLD_BY.get(opener) or stop(f"add {opener} to TOLD_BY in {__file__}")]
+    ]
+    return "\n\n".join(
+        [NOTE, head, table(("Wait", "Done", "Failed", "Every", "Deadline", "Told by"), rows)]
+    )
+
+
+TOLD_BY = {
+    "instance": "DescribeInstances, 100 a call",
+    "agent": "DescribeCloudAssistantStatus, 100 a call",
+    "snapshot": "DescribeSnapshots, 100 a call",
+    "ack_task": "DescribeTaskInfo, a call for each task",
+    "node_pool": "DescribeClusterNodePools, a call for all of a cluster",
+    "node_pool_named": "DescribeClusterNodePools, the same call",
+    "nodes": "DescribeClusterNodes, a listing for all of a cluster",
+    "remote_job": "`job.sh state` on the machine",
+    "node_ready": "DescribeClusterNodes as above, then the Node in Kubernetes",
+    "pod_running": "the Pod in Kubernetes",
+}
+"""By the opener in PROBES."""
+
+
+def stop(why: str) -> NoReturn:
+    raise SystemExit(why)
+
+
+def _states(states: frozenset[str]) -> str:
+    return ", ".join(f"`{state}`" for state in sorted(states))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "dags.md": dags_page,
     "targets.md": targets_page,
     "store.md": store_page,
+    "waits.md": waits_page,
     "retries.md": retries_page,
 }
 
