@@ -1,0 +1,291 @@
+"""Kill the triggerer while hundreds of tasks are deferred, and count what that costs.
+
+``python -m local.chaos.waits [--waits 500]``, with its home in ``ACK_PRELOAD_LOCAL``: prints one
+JSON object. Exit code 1 when a wait was lost, a call was made twice, or nobody looked in time.
+
+Everything is the real thing but the cloud: scheduler, API server, task processes, and a triggerer
+that is killed with SIGKILL and started again by the supervisor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alibabacloud_ecs20140526 import models as ecs
+
+from ack_preload.domain.waits import WAITS
+from local.chaos.kills import QUICK_TO_NOTICE
+from local.chaos.metadata import Metadata
+from local.chaos.neighbours import Account
+from local.cloud_files import connections
+from local.layout import Layout
+from local.stack import Stack, start_stack
+
+DAG_ID, TASK_IDS, CONN_ID = "wait_for_many", ("make_snapshot", "watch_snapshot"), "chaos_waits"
+POLL_EVERY_S = WAITS["snapshot_accomplished"].every.total_seconds()
+IN_WORKERS = 0.08
+"""The part of the tasks that also make calls of their own, in two processes each."""
+PER_CALL = 100
+WITHIN_S = 600.0
+DAGS = Path(__file__).with_name("waits_dag")
+LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
+BUNDLES = [
+    {"name": "dags-folder", "classpath": LOCAL_BUNDLE, "kwargs": {}},
+    {"name": "chaos", "classpath": LOCAL_BUNDLE, "kwargs": {"path": str(DAGS)}},
+]
+AIRFLOW = (
+    *QUICK_TO_NOTICE,
+    "core.executor=local.chaos.preloaded.PreloadedExecutor",
+    "core.parallelism=6",
+    "dag_processor.refresh_interval=5",
+    f"dag_processor.dag_bundle_config_list={json.dumps(BUNDLES)}",
+)
+LOOK = "DescribeSnapshots"
+TRIGGERER = "SELECT min(start_date) FROM job WHERE job_type = 'TriggererJob' AND start_date > ?"
+
+Say = Callable[[str], None]
+
+
+class WaitsError(Exception):
+    """The waits did not get as far as this needs them."""
+
+
+class Waits:
+    """Many deferred tasks on a running local Airflow."""
+
+    def __init__(self, stack: Stack, count: int, say: Say) -> None:
+        self.count = count
+        self._stack = stack
+        self._say = say
+        self._account = Account(stack.facts)
+        self._database = stack.layout.airflow / "airflow.db"
+        self._metadata = Metadata(self._database)
+        self._log = stack.layout.emulator("paper") / "requests.jsonl"
+
+    def run(self) -> dict[str, Any]:
+        """Return the figures, see :func:`run_waits`."""
+        api, began = self._stack.api(), time.monotonic()
+        disks = self._disks()
+        own = disks[: max(1, round(self.count * IN_WORKERS))]
+        stuck = self._account.arm({"kind": "stuck", "resource": "snapshot", "times": 0})
+        watched = [self._snapshot(disk) for disk in disks[len(own) :]]
+        self._log_begins = self._log.stat().st_size
+        api.put_connections([self._connection()])
+        self._until("the DAG to be parsed", lambda: DAG_ID in api.dag_ids() or api.import_errors())
+        if errors := api.import_errors():
+            raise WaitsError("\n".join(errors))
+        api.unpause(DAG_ID)
+        run_id = api.trigger(DAG_ID, {"disks": own, "snapshots": watched})
+        self._until(f"{self.count} tasks to be deferred", lambda: self._in("deferred"))
+        self._until("all of them to be looked at", lambda: self._seen_since(""))
+        killed = self._kill_triggerer()
+        self._until("the triggerer to be up again", lambda: self._up_since(killed))
+        up = self._up_since(killed)
+        self._until("a look", lambda: list(self._looks(killed)))
+        first = next(self._looks(killed))
+        self._until("all to be looked at again", lambda: self._seen_since(killed))
+        looks, seconds = len(list(self._looks(killed))), seconds_between(first["time"], now())
+        self._account.disarm(stuck)
+        self._until("the run to end", lambda: api.run(DAG_ID, run_id)["state"] != "running")
+        return {
+            "waits": self.count,
+            "with_calls": len(own),
+            "lost": self.count - self._number("success"),
+            "duplicate_calls": self._duplicates(),
+            "first_poll_after_s": round(seconds_between(up, first["time"]), 1),
+            "poll_interval_s": POLL_EVERY_S,
+            "polls": looks,
+            "polls_in_s": round(seconds, 1),
+            "restart_s": round(seconds_between(killed, up), 1),
+            "seconds": round(time.monotonic() - began, 1),
+        }
+
+    def _disks(self) -> list[str]:
+        """Return the data disk of each of so many instances that run."""
+        facts = self._account.facts
+        for begin in range(0, self.count, PER_CALL):
+            self._account.ecs.run_instances(
+                ecs.RunInstancesRequest(
+                    region_id=facts["region_id"],
+                    image_id=facts["image_id"],
+                    instance_type=facts["instance_type"],
+                    v_switch_id=facts["vswitch_id"],
+                    security_group_id=facts["security_group_id"],
+                    amount=min(PER_CALL, self.count - begin),
+                    instance_name=DAG_ID,
+                    system_disk=ecs.RunInstancesRequestSystemDisk(category="cloud_essd", size="40"),
+                    data_disk=[
+                        ecs.RunInstancesRequestDataDisk(
+                            category="cloud_essd",
+                            size=40,
+                            delete_with_instance=True,
+                            disk_name=DAG_ID,
+                        )
+                    ],
+                )
+            )
+        self._until(f"{self.count} instances to run", lambda: len(self._listed()) == self.count)
+        return self._listed()
+
+    def _snapshot(self, disk_id: str) -> str:
+        request = ecs.CreateSnapshotRequest(disk_id=disk_id, snapshot_name=DAG_ID)
+        return str(self._account.ecs.create_snapshot(request).body.snapshot_id)
+
+    def _listed(self) -> list[str]:
+        """Return the data disks of our instances that run."""
+        region, found, token = self._account.facts["region_id"], list[str](), None
+        running = ecs.DescribeInstancesRequest(
+            region_id=region, instance_name=DAG_ID, status="Running", page_number=1, page_size=1
+        )
+        if self._account.ecs.describe_instances(running).body.total_count < self.count:
+            return []
+        while True:
+            request = ecs.DescribeDisksRequest(
+                region_id=region, disk_name=DAG_ID, max_results=PER_CALL, next_token=token
+            )
+            body = self._account.ecs.describe_disks(request).body
+            found += [disk.disk_id for disk in body.disks.disk]
+            if not (token := body.next_token):
+                return found
+
+    def _connection(self) -> dict[str, Any]:
+        """Return the run's own connection with another name and the pace of a real account."""
+        (own,) = (
+            each for each in connections(self._stack.facts) if each["conn_type"] == "alibaba_cloud"
+        )
+        extra = json.loads(own["extra"]) | {
+            "poll_every_s": None,
+            "calls_per_s": 10,
+            "installation": "waits",
+        }
+        return own | {"connection_id": CONN_ID, "extra": json.dumps(extra)}
+
+    def _kill_triggerer(self) -> str:
+        (pid,) = (
+            each["pid"] for each in self._stack.state["components"] if each["name"] == "triggerer"
+        )
+        killed = now()
+        os.kill(int(pid), signal.SIGKILL)
+        self._say(f"triggerer {pid} killed with {self.count} tasks deferred")
+        return killed
+
+    def _up_since(self, killed: str) -> str:
+        """Return when a triggerer started after that moment; "" while there is none."""
+        with closing(sqlite3.connect(self._database, timeout=60)) as connection:
+            (found,) = connection.execute(TRIGGERER, (killed.replace("T", " "),)).fetchone()
+        return f"{found.replace(' ', 'T')}Z" if found else ""
+
+    def _in(self, state: str) -> bool:
+        """Tell whether all tasks are in a state.
+
+        :raises WaitsError: when one failed: nothing good can come of the rest.
+        """
+        if failed := self._number("failed"):
+            raise WaitsError(f"{failed} tasks failed; see the logs of Airflow")
+        return self._number(state) == self.count
+
+    def _number(self, state: str) -> int:
+        rows = self._metadata.rows()
+        return sum(row.task_id in TASK_IDS and row.state == state for row in rows)
+
+    def _looks(self, since: str) -> Iterator[dict[str, Any]]:
+        return (
+            entry for entry in self._calls() if entry["action"] == LOOK and entry["time"] > since
+        )
+
+    def _seen_since(self, moment: str) -> bool:
+        """Tell whether each snapshot was looked at after that moment."""
+        seen = {
+            each
+            for entry in self._looks(moment)
+            for each in json.loads(entry["query"]["SnapshotIds"])
+        }
+        return len(seen) == self.count
+
+    def _calls(self) -> Iterator[dict[str, Any]]:
+        with self._log.open("rb") as file:
+            file.seek(self._log_begins)
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield json.loads(line)
+
+    def _duplicates(self) -> int:
+        """Count the calls of tasks that changed what another had changed already."""
+        made = Counter(
+            (entry["action"], entry["query"].get("ClientToken") or entry["query"]["ResourceId.1"])
+            for entry in self._calls()
+            if entry["action"] in ("CreateSnapshot", "TagResources")
+        )
+        of_disks = Counter(
+            entry["query"]["DiskId"]
+            for entry in self._calls()
+            if entry["action"] == "CreateSnapshot"
+        )
+        return sum(number - 1 for counted in (made, of_disks) for number in counted.values())
+
+    def _until(self, what: str, met: Callable[[], object]) -> None:
+        self._say(f"waiting for {what}")
+        deadline = time.monotonic() + WITHIN_S
+        while not met():
+            if time.monotonic() > deadline or not self._stack.alive():
+                raise WaitsError(f"waited for {what} in vain; see {self._stack.layout.logs}")
+            time.sleep(0.25)
+
+
+def now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def seconds_between(first: str, last: str) -> float:
+    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+
+
+def run_waits(layout: Layout, *, waits: int = 500, say: Say = lambda _: None) -> dict[str, Any]:
+    """Start a local Airflow, defer so many tasks, kill its triggerer, and let all of it end.
+
+    ``with_calls``: how many of the tasks also make a snapshot before they wait, and tag it after.
+    ``lost``: tasks that did not end well. ``duplicate_calls``: those that change something and were
+    sent twice. ``first_poll_after_s``: from the start of the new triggerer to its first look.
+    ``polls``: looks from there on until each wait was looked at, in ``polls_in_s`` seconds.
+
+    :raises WaitsError: when it does not get that far.
+    """
+    options = ["--restart", *(word for change in AIRFLOW for word in ("--airflow", change))]
+    stack = start_stack(layout, "paper", samples=1, stay=False, options=options)
+    try:
+        stack.wait_ready(say)
+        return Waits(stack, waits, say).run()
+    finally:
+        stack.stop()
+
+
+def is_good(figures: dict[str, Any]) -> bool:
+    """Tell whether nothing was lost, doubled or late."""
+    in_time = figures["first_poll_after_s"] <= figures["poll_interval_s"]
+    return not figures["lost"] and not figures["duplicate_calls"] and in_time
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m local.chaos.waits", description=__doc__)
+    parser.add_argument("--waits", type=int, default=500)
+    options = parser.parse_args(arguments)
+    say: Say = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
+    figures = run_waits(Layout.default(), waits=options.waits, say=say)
+    print(json.dumps(figures))
+    return 0 if is_good(figures) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
