@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
@@ -20,17 +18,15 @@ from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.build_instance import (
     DeleteInstanceOperator,
     RunBuildInstanceOperator,
-    StopInstanceOperator,
 )
 from ack_preload.operators.orders import ORDER
-from ack_preload.operators.snapshot import CreateSnapshotOperator
 from emulator.app import Handle, running
-from emulator.faults import SnapshotFailed
+from emulator.faults import SpotReclaim
 from tests.conftest import INSTANT
 from tests.emulated.bad_line import BadLine, Fault, bad_line
-from tests.emulated.driving import Run, connection, context, deferred_by, fired, perform, target
+from tests.emulated.driving import Run, connection, deferred_by, fired, perform, target
+from tests.emulated.trying import RUN, a_try, run_instance, tokens
 
-RUN = "RunInstances"
 LIFETIME = timedelta(hours=12)  # expire_after_h of the target
 
 
@@ -48,27 +44,9 @@ def blind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Handle, Ba
         yield handle, line
 
 
-def run_instance(cloud: Handle) -> RunBuildInstanceOperator:
-    return RunBuildInstanceOperator(task_id="run", target=target(cloud), key_pair_name="demo-nodes")
-
-
-def a_try(run: Run, *, started: datetime | None = None, **overrides: Any) -> Any:
-    """Return the context of the next try of the task ``run``."""
-    found = context(run, **{"task_id": "run", **overrides})
-    if started is not None:
-        found["dag_run"] = SimpleNamespace(start_date=started, logical_date=None, run_after=started)
-    return found
-
-
 def asked_again(operator: RunBuildInstanceOperator, task: Any) -> None:
     with pytest.raises(TaskDeferred):
         operator.execute(task)
-
-
-def tokens(line: BadLine, action: str = RUN) -> list[str]:
-    return [
-        parse_qs(words.decode().split()[1][2:])["ClientToken"][0] for words in line.said(action)
-    ]
 
 
 def released(instance_id: str) -> None:
@@ -172,16 +150,48 @@ def test_a_clear_right_after_the_call_first_waits_for_what_that_made(
     assert len(line.said(RUN)) == before, "nothing is asked for: the first may be listed soon"
 
 
-def test_an_instance_that_is_gone_is_not_handed_out_for_ever(
+class SpotHook(EcsHook):
+    """Builds order no spot instances; another version of this product might."""
+
+    def _order(self, *arguments: Any) -> Any:
+        request = super()._order(*arguments)
+        request.spot_strategy = "SpotAsPriceGo"
+        return request
+
+
+def on_the_spot_market(cloud: Handle) -> RunBuildInstanceOperator:
+    operator = run_instance(cloud)
+    operator.__dict__["hook"] = SpotHook(operator.conn_id, account=operator.account)
+    return operator
+
+
+def test_a_spot_instance_that_was_taken_back_is_not_handed_out_for_ever(
     cloud_handle: Handle, line: BadLine
 ) -> None:
-    """Try 1 made it, it was released, and the same task, not cleared, is tried again."""
-    run = Run()
-    gone = fired(deferred_by(run_instance(cloud_handle), a_try(run)))["id"]
-    released(gone)
-    made = perform(run_instance(cloud_handle), a_try(run, try_number=2))
+    """Try 1 made it, the market took it, and the same task, not cleared, is tried again."""
+    run, instances = Run(), cloud_handle.cloud.instances
+    gone = deferred_by(on_the_spot_market(cloud_handle), a_try(run)).trigger.subject["instance_id"]
+    with cloud_handle.fault(SpotReclaim(target=gone)):
+        cloud_handle.run_until(lambda: gone not in instances)
+    made = perform(on_the_spot_market(cloud_handle), a_try(run, try_number=2))
     assert made["instance_id"] != gone
-    assert made["instance_id"] in cloud_handle.cloud.instances
+    assert made["instance_id"] in instances
+
+
+def test_one_that_is_taken_back_while_it_is_waited_for_has_failed(
+    cloud_handle: Handle, line: BadLine
+) -> None:
+    run = Run()
+    operator, task = on_the_spot_market(cloud_handle), a_try(run)
+    gone = deferred_by(operator, task).trigger.subject["instance_id"]
+    with cloud_handle.fault(SpotReclaim(target=gone)):
+        cloud_handle.run_until(lambda: gone not in cloud_handle.cloud.instances)
+    seen_and_gone = {"verdict": "failed", "state": "absent", "id": gone, "detail": {}}
+    with pytest.raises(ResourceFailedError, match=f"{gone} is absent"):
+        operator.resume(task, seen_and_gone)
+    cleared = a_try(run, max_tries=3)
+    assert perform(on_the_spot_market(cloud_handle), cleared)["instance_id"] != gone
+    assert len(set(tokens(line))) == 2
 
 
 def test_an_answer_that_nobody_kept_and_that_is_gone_is_found_out(
@@ -227,52 +237,6 @@ def test_words_that_differ_from_those_of_the_first_call_lead_to_a_new_token(
     with pytest.raises(CloudError, match="IdempotentParameterMismatch"):
         other.execute(a_try(run, try_number=2))
     assert perform(other, a_try(run, try_number=3))["instance_id"] != made
-
-
-# -- snapshots
-
-
-@pytest.fixture
-def disk_id(cloud_handle: Handle, line: BadLine) -> str:
-    made = perform(run_instance(cloud_handle), a_try(Run()))
-    perform(StopInstanceOperator(task_id="stop", instance_id=made["instance_id"]))
-    return str(made["disk_id"])
-
-
-def snapshot(cloud: Handle, disk_id: str) -> CreateSnapshotOperator:
-    return CreateSnapshotOperator(
-        task_id="snapshot",
-        disk_id=disk_id,
-        snapshot_name="preload-1",
-        lineage={"ack-preload/lock": "sha256:1"},
-        target=target(cloud),
-    )
-
-
-@pytest.mark.parametrize("again", [{"try_number": 2}, {"max_tries": 3}], ids=["retry", "clear"])
-def test_a_snapshot_that_failed_is_deleted_and_the_next_has_a_token_of_its_own(
-    cloud_handle: Handle, line: BadLine, disk_id: str, again: dict[str, Any]
-) -> None:
-    run = Run()
-    with (
-        cloud_handle.fault(SnapshotFailed(target=disk_id)),
-        pytest.raises(ResourceFailedError, match="is failed"),
-    ):
-        perform(snapshot(cloud_handle, disk_id), a_try(run, task_id="snapshot"))
-    assert not cloud_handle.cloud.snapshots, "the failed one is deleted"
-    made = perform(snapshot(cloud_handle, disk_id), a_try(run, task_id="snapshot", **again))
-    assert [*cloud_handle.cloud.snapshots] == [made]
-    assert len(set(tokens(line, "CreateSnapshot"))) == 2
-
-
-def test_a_snapshot_is_found_even_when_the_cloud_forgot_the_token(
-    cloud_handle: Handle, line: BadLine, disk_id: str
-) -> None:
-    made = perform(snapshot(cloud_handle, disk_id), a_try(Run(), task_id="snapshot"))
-    cloud_handle.cloud.tokens._known.clear()
-    # Not even the state store is there any more.
-    again = perform(snapshot(cloud_handle, disk_id), a_try(Run(), task_id="snapshot", max_tries=9))
-    assert again == made
 
 
 def test_two_instances_of_one_run_both_go(cloud_handle: Handle, line: BadLine) -> None:
