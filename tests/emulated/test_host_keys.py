@@ -170,3 +170,19 @@ def test_a_connection_may_say_itself_how_nodes_are_known(
         with pytest.raises(PreloadError, match="not found in known_hosts"):
             machine(Host(address)).run_script("list_images.sh")
         assert known.read_text() == ""
+        ssh_extra(host_key=f"{kind} AAAA")
+        with pytest.raises(InvalidInputError, match="which is no public key"):
+            machine(Host(address)).run_script("list_images.sh")
+
+
+def test_without_an_ssh_route_a_node_is_listed_by_its_agent(
+    build: Build, live: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over_ssh = machine(live_host(live)).run_script("list_images.sh")
+    connect(build.cloud, tmp_path / "history.db", monkeypatch, transport="assistant")
+    monkeypatch.delenv("AIRFLOW_CONN_ACK_PRELOAD_SSH")
+    assert machine(live_host(live)).run_script("list_images.sh") == over_ssh
+    with pytest.raises(InvalidInputError, match=r"instance_id of .* is empty"):
+        machine(Host(live.spec.private_ip)).run_script("list_images.sh")
+    with pytest.raises(InvalidInputError, match="use transport ssh"):
+        machine(live_host(live)).run_script("list_images.sh", secret=b"p4ss")

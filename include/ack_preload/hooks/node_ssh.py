@@ -72,8 +72,9 @@ class NodeSshHook(BaseHook):
 
     def connected(self, ssh_conn: Connection) -> paramiko.SSHClient:
         """Connect, to the machine that has the known host key and to no other."""
+        known = self._known(ssh_conn)  # first: the provider would word a bad one worse
         hook = self._ssh_hook(ssh_conn)
-        return self._patiently(ssh_conn, lambda: self._connect(hook, ssh_conn))
+        return self._patiently(ssh_conn, lambda: self._connect(hook, known))
 
     def _ssh_hook(self, ssh_conn: Connection) -> SSHHook:
         """Return what the provider makes of the connection; how it checks host keys is not used."""
@@ -96,19 +97,17 @@ class NodeSshHook(BaseHook):
         hook.pkey = paramiko.Ed25519Key.from_private_key(StringIO(self._private_key()))
         return hook
 
-    def _connect(self, hook: SSHHook, ssh_conn: Connection) -> paramiko.SSHClient:
+    def _connect(self, hook: SSHHook, known: paramiko.PKey | str) -> paramiko.SSHClient:
         import paramiko
 
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        if path := self._known_hosts_file(ssh_conn):
-            client.load_host_keys(path)
+        if isinstance(known, str):
+            client.load_host_keys(known)
         else:
-            kind, body = self.known_key(ssh_conn).split()
-            key = paramiko.PKey.from_type_string(kind, base64.b64decode(body))
             name = self.host.address
             name = name if hook.port == SSH_PORT else f"[{name}]:{hook.port}"
-            client.get_host_keys().add(name, kind, key)
+            client.get_host_keys().add(name, known.get_name(), known)
         client.connect(
             hostname=self.host.address,
             port=hook.port or SSH_PORT,
@@ -218,6 +217,23 @@ class NodeSshHook(BaseHook):
             f"live node its instance id, or give the connection {self.account.ssh_conn_id} the "
             "extra host_key or known_hosts"
         )
+
+    def _known(self, ssh_conn: Connection) -> paramiko.PKey | str:
+        """Return the key that the machine must have, or the path of a file with it."""
+        import paramiko
+        from paramiko.pkey import UnknownKeyType
+
+        if path := self._known_hosts_file(ssh_conn):
+            return path
+        known = self.known_key(ssh_conn)
+        kind, _, body = known.partition(" ")
+        try:
+            return paramiko.PKey.from_type_string(kind, base64.b64decode(body, validate=True))
+        except (ValueError, paramiko.SSHException, UnknownKeyType) as exc:
+            raise InvalidInputError(
+                f"host_key of connection {self.account.ssh_conn_id} is {known[:100]!r}, which is "
+                f"no public key ({exc}); write it as known_hosts does, ssh-ed25519 AAAA..."
+            ) from exc
 
     def _known_hosts_file(self, ssh_conn: Connection) -> str:
         """Return the path of the connection's known hosts, where that counts."""

@@ -23,7 +23,7 @@
 #         {"state": "running", "exit": null, "owner": "...", "progress": {...}}
 #         with states absent, running, succeeded, failed, lost (ended without an exit code)
 # stderr  messages, for people
-# exit    0 done   2 bad usage   5 a step failed
+# exit    0 done   2 bad usage   4 a tool is missing   5 a step failed
 #
 # Files: /var/lib/ack-preload/jobs/NAME/{script, input, owner, pid, progress, stdout, stderr, exit},
 # and /var/lib/ack-preload/locks/NAME. A file appears whole or not at all: a disk that is full makes
@@ -105,6 +105,7 @@ state_word() {
 
 # The kernel gives the lock back when its holder dies, however it dies.
 lock() {
+    command -v flock >/dev/null || die 4 "flock is not there; install util-linux"
     mkdir -p "$jobs" "$locks"
     exec 9>>"$locks/$name"
     flock -w "$LOCKS_WITHIN_S" 9 || die 5 "job $name is locked by another start or stop; try again"
