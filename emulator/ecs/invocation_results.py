@@ -242,17 +242,18 @@ def whole(invocation: Invocation, params: Params) -> dict[str, Any]:
         "TerminationMode": "ProcessTree" if invocation.kills_tree else "Process",
         "Tags": tags_body(invocation.tags),
         "InvokeInstances": {
-            "InvokeInstance": [
-                {
-                    **outcome(run),
-                    **(said(run, is_plain=is_plain) if params.get("IncludeOutput") else {}),
-                    "InstanceInvokeStatus": record(run),
-                    "CreationTime": to_second(run.created),
-                    "FinishTime": to_second(run.finished),
-                    "UpdateTime": to_second(run.finished or run.stopped or run.started),
-                    "Timed": False,
-                }
-                for run in runs
-            ]
+            "InvokeInstance": [of_instance(run, params, is_plain=is_plain) for run in runs]
         },
+    }
+
+
+def of_instance(run: Run, params: Params, *, is_plain: bool) -> dict[str, Any]:
+    return {
+        **outcome(run),
+        **(said(run, is_plain=is_plain) if params.get("IncludeOutput") else {}),
+        "InstanceInvokeStatus": record(run),
+        "CreationTime": to_second(run.created),
+        "FinishTime": to_second(run.finished),
+        "UpdateTime": to_second(run.finished or run.stopped or run.started),
+        "Timed": False,
     }

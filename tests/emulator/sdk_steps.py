@@ -3,61 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 from alibabacloud_cs20151215 import models as cs
 from alibabacloud_ecs20140526 import models as ecs
 
-from emulator.app import Handle
-from emulator.ecs.resources import InstanceStatus, SnapshotStatus
+from emulator.ecs.resources import InstanceStatus
+from tests.emulator.sdk_assistant_steps import ASSISTANT_STEPS
+from tests.emulator.sdk_state import State, Step
 from tests.emulator.world import PUBLIC_KEY
 
 REGION = "cn-hangzhou"
-
-
-@dataclass
-class State:
-    """What earlier steps have learnt, for later ones."""
-
-    handle: Handle
-    known: SimpleNamespace = field(default_factory=SimpleNamespace)
-
-    def fact(self, name: str) -> str:
-        return str(self.handle.facts[name])
-
-    def is_in(self, status: InstanceStatus) -> bool:
-        return self.handle.cloud.instances[self.known.instance].status is status
-
-    def is_accomplished(self) -> bool:
-        snapshot = self.handle.cloud.snapshots[self.known.snapshot]
-        return snapshot.status is SnapshotStatus.ACCOMPLISHED
-
-    def has_no_instance(self) -> bool:
-        return self.known.instance not in self.handle.cloud.instances
-
-    def command_is_over(self) -> bool:
-        runs = self.handle.cloud.invocations[self.known.invoke].runs.values()
-        return all(run.is_over for run in runs)
-
-    def task_is_over(self) -> bool:
-        return str(self.handle.cloud.tasks[self.known.task].state) != "running"
-
-    def keep(self, **values: Any) -> bool:
-        vars(self.known).update(values)
-        return True
-
-
-@dataclass(frozen=True)
-class Step:
-    """A call, what must be so of its parsed answer, and what to wait for then."""
-
-    action: str
-    arguments: Callable[[State], tuple[Any, ...]]
-    holds: Callable[[State, Any], bool]
-    then: Callable[[State], bool] | None = None
 
 
 def order(state: State) -> tuple[Any, ...]:
@@ -80,74 +36,6 @@ def order(state: State) -> tuple[Any, ...]:
 def by_json(state: State, name: str) -> str:
     return json.dumps([getattr(state.known, name)])
 
-
-ASSISTANT_STEPS = (
-    Step(
-        "DescribeCloudAssistantStatus",
-        lambda state: (
-            ecs.DescribeCloudAssistantStatusRequest(
-                region_id=REGION, instance_id=[state.known.instance]
-            ),
-        ),
-        lambda _, body: (
-            body.instance_cloud_assistant_status_set.instance_cloud_assistant_status[
-                0
-            ].cloud_assistant_status
-            == "true"
-        ),
-    ),
-    Step(
-        "RunCommand",
-        lambda state: (
-            ecs.RunCommandRequest(
-                region_id=REGION,
-                type="RunShellScript",
-                command_content="echo 'a/b:c~*+%é'; exit 3",
-                instance_id=[state.known.instance],
-                timeout=86400,  # the clock is moved while it really runs
-                keep_command=False,
-                tag=[ecs.RunCommandRequestTag(key="run id", value="a/b:c~*+%é")],
-            ),
-        ),
-        lambda state, body: state.keep(invoke=body.invoke_id, command=body.command_id),
-        State.command_is_over,
-    ),
-    Step(
-        "DescribeInvocationResults",
-        lambda state: (
-            ecs.DescribeInvocationResultsRequest(
-                region_id=REGION, invoke_id=state.known.invoke, content_encoding="PlainText"
-            ),
-        ),
-        lambda _, body: (
-            [
-                (each.exit_code, each.output)
-                for each in body.invocation.invocation_results.invocation_result
-            ]
-            == [(3, "a/b:c~*+%é\n")]
-        ),
-    ),
-    Step(
-        "DescribeInvocations",
-        lambda state: (
-            ecs.DescribeInvocationsRequest(
-                region_id=REGION, command_id=state.known.command, max_results=10
-            ),
-        ),
-        lambda _, body: body.invocations.invocation[0].invocation_status == "Failed",
-    ),
-    Step(
-        "StopInvocation",
-        lambda state: (
-            ecs.StopInvocationRequest(
-                region_id=REGION,
-                invoke_id=state.known.invoke,
-                instance_id=[state.known.instance],
-            ),
-        ),
-        lambda _, body: bool(body.request_id),
-    ),
-)
 
 ECS_STEPS = (
     Step(

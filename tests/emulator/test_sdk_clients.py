@@ -13,10 +13,9 @@ from emulator import ack, ecs
 from emulator.api_model import snake
 from emulator.app import Handle
 from tests.emulator.sdk import cs_client, ecs_client
+from tests.emulator.sdk_state import State, Step
 from tests.emulator.sdk_steps import (
     ECS_STEPS,
-    State,
-    Step,
     cluster,
     description,
     pool_of,
