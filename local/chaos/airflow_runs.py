@@ -90,7 +90,7 @@ class Airflow:
         conf: Mapping[str, Any],
         *,
         within_s: float,
-        patience_s: float | None = None,
+        patience: Mapping[str, float] | None = None,
         before: Callable[[str], None] = lambda task_id: None,
         skips: Collection[str] = (),
     ) -> Outcome:
@@ -98,7 +98,7 @@ class Airflow:
 
         :param before: called with the id of each task before each of its tries.
         :param skips: tasks that are said to be good and not run.
-        :param patience_s: deadlines of waits come so early.
+        :param patience: by task: the seconds after which its waits are over.
         :raises RunError: when it has no end within the time, or nothing is left to run.
         """
         dag = self._bag.dags[dag_id]
@@ -118,7 +118,7 @@ class Airflow:
                         ti.set_state(TaskInstanceState.SUCCESS)
                         continue
                     before(ti.task_id)
-                    self._perform(dag, ti, outcome, patience_s)
+                    self._perform(dag, ti, outcome, (patience or {}).get(ti.task_id))
             session.expire_all()
             outcome.state = str(run.state)
             outcome.tasks = [

@@ -17,7 +17,7 @@ ORDER = (EXPORT, BUILD, ROLLOUT, MEASURE, SWEEP)
 
 Outcome = Literal["green", "red"]
 PATIENCE_S = 4.0
-"""Deadlines of waits come so early where a case is about one: nobody has 15 minutes."""
+"""Waits are over so soon where a case is about one that does not end: nobody has 15 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,10 @@ class Case:
     :ivar outcome: how the DAG run has to end.
     :ivar error: of a red one: a regular expression that the first failure has to match.
     :ivar after: the DAGs that have to have run without any fault before.
-    :ivar patience_s: cuts the deadline of every wait, for a fault that lasts.
+    :ivar patience_s: cuts the deadline of every wait of the stage, for a fault that lasts.
     :ivar relief_s: the faults are removed so long after they first struck.
+    :ivar relieved_at: the faults are removed when one of these stages begins: what lasted longer
+        than the run had patience is over when the run cleans up.
     :ivar happens: what the harness does itself in the middle, see ``mishaps.py``.
     :ivar skips: tasks that are said to be good and not run: only to prove that it is noticed. The
         sweep may be among them.
@@ -52,6 +54,7 @@ class Case:
     settings: Mapping[str, float] = field(default_factory=dict)
     patience_s: float | None = None
     relief_s: float | None = None
+    relieved_at: tuple[str, ...] = ()
     happens: str = ""
     skips: tuple[str, ...] = ()
 
@@ -72,7 +75,7 @@ class Case:
     @classmethod
     def from_json(cls, text: str) -> Case:
         fields = json.loads(text)
-        tuples = ("faults", "after", "skips")
+        tuples = ("faults", "after", "skips", "relieved_at")
         return cls(**fields | {name: tuple(fields[name]) for name in tuples})
 
 

@@ -80,6 +80,13 @@ STUCK: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
     (ROLLOUT, "promote_snapshot", FOR_CHANGE, "node_pool", "updating"),
     (MEASURE, "delete_pools", FOR_ROLLOUT, "node_pool", "deleting"),
 )
+TEARDOWNS = (
+    "discard_snapshot",
+    "delete_instance",
+    "go_way_back",
+    "delete_canary_pool",
+    "delete_pools",
+)
 TIMED_OUT = "WaitTimeoutError"
 
 
@@ -88,7 +95,10 @@ def stuck_cases() -> Iterator[Case]:
         fault = (stuck(resource, state),)
         what = f"stuck: {resource} {state}"
         yield Case(dag, stage, f"{what}, let go", fault, after=after, relief_s=OUTAGE_S)
-        yield Case(dag, stage, what, fault, "red", TIMED_OUT, after=after, patience_s=PATIENCE_S)
+        yield Case(
+            dag, stage, what, fault, "red", TIMED_OUT, after=after, patience_s=PATIENCE_S,
+            relieved_at=() if stage in TEARDOWNS else TEARDOWNS,
+        )  # fmt: skip
 
 
 def resource_faults() -> Iterator[Case]:

@@ -35,7 +35,9 @@ class Beside:
 
     def before(self, task_id: str) -> None:
         """Arm the faults when their stage begins, and start to wait for the first to strike."""
-        if self._fault_ids or task_id != (self._case.armed_at or self._case.stage):
+        if self._fault_ids and task_id in self._case.relieved_at:
+            self._relieve()
+        if self._fault_ids or self._struck or task_id != (self._case.armed_at or self._case.stage):
             return
         self._fault_ids = [self._account.arm(fault) for fault in self._case.faults]
         if self._case.relief_s is not None or self._case.happens:
@@ -59,11 +61,16 @@ class Beside:
             if self._case.happens:
                 self.done = MISHAPS[self._case.happens](self._account)
             if self._case.relief_s is not None and not self._over.wait(self._case.relief_s):
-                self._struck = self.struck()
-                for fault_id in self._fault_ids:
-                    self._account.disarm(fault_id)
+                self._relieve()
         except Exception as exc:  # raised again where it is waited for
             self._failure = exc
+
+    def _relieve(self) -> None:
+        """Remove the faults, once, and keep how often they struck."""
+        self._struck = self.struck()
+        fault_ids, self._fault_ids = self._fault_ids, []
+        for fault_id in fault_ids:
+            self._account.disarm(fault_id)
 
 
 def _release(account: Account) -> str:

@@ -87,7 +87,7 @@ class Worker:
         self,
         dag_id: str,
         conf: Mapping[str, Any],
-        patience_s: float | None = None,
+        patience: Mapping[str, float] | None = None,
         before: Callable[[str], None] = lambda task_id: None,
         skips: Collection[str] = (),
     ) -> Outcome:
@@ -96,7 +96,7 @@ class Worker:
             f"chaos__{next(self._numbers)}",
             conf,
             within_s=RUN_WITHIN_S,
-            patience_s=patience_s,
+            patience=patience,
             before=before,
             skips=skips,
         )
@@ -107,9 +107,10 @@ class Worker:
         conf = SWEEP_NOW if case.dag == SWEEP else {"target": TARGET}
         if case.dag == BUILD:
             conf = {**conf, "lock_digest": place.lock_digest}
+        patience = None if case.patience_s is None else {case.stage: case.patience_s}
         try:
             with Beside(account, case) as beside:
-                outcome = self._run(case.dag, conf, case.patience_s, beside.before, case.skips)
+                outcome = self._run(case.dag, conf, patience, beside.before, case.skips)
                 result.struck = beside.struck()
         finally:
             account.disarm_all()
