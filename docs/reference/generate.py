@@ -195,9 +195,10 @@ def waits_page() -> str:
     head = (
         "# Waits\n\nWhat a deferred task waits for. `done` and `failed` are states in the words of "
         "the API that is asked; words of this project are `absent` (not listed), `ready` and "
-        "`joining` (all nodes of a pool, or fewer), `listed`, `lost` (a job that died). A state in neither "
-        "column is pending, also one that the cloud adds later. So is `absent`, unless it is what "
-        "is waited for or the wait has seen the resource before: a new one may be listed late.\n\n"
+        "`joining` (all nodes of a pool, or fewer), `listed`, `lost` (a job that died). A state in "
+        "neither column is pending, also one that the cloud adds later. So is `absent`, unless it "
+        "is what is waited for or the wait has seen the resource before: a new one may be listed "
+        "late.\n\n"
         "*Every* is the pause between two looks, which the extra `poll_every_s` of the connection "
         "overrides, and which grows to a minute while looks fail. The deadline is a moment: it "
         "does not start anew with another triggerer. How looks are made is in "

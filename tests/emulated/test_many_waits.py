@@ -21,7 +21,7 @@ from ack_preload.hooks.pace import BURST_S
 from ack_preload.triggers.state import StateTrigger
 from emulator import parity
 from emulator.app import Handle, running
-from emulator.faults.kinds import ResetBefore, Slow, Throttle
+from emulator.faults.kinds import EmptyBody, ResetBefore, Slow, Throttle
 from tests.conftest import INSTANT
 from tests.emulated.driving import connection
 
@@ -190,6 +190,18 @@ def test_a_line_that_is_cut_and_one_that_is_slow_cost_no_wait(cloud: Handle) -> 
     cut = ResetBefore(target="DescribeInstances", nth=2, times=2)
     with cloud.fault(cut), cloud.fault(Slow(target="DescribeInstances", seconds=0.2)):
         assert asyncio.run(while_waiting(waits, release_later)) == {"done: absent": 150}
+
+
+def test_an_answer_that_cannot_be_read_is_not_taken_for_absence(cloud: Handle) -> None:
+    ids = order(cloud, 3)
+    waits = [trigger("instance_gone", within_s=0.3, instance_id=each) for each in ids]
+
+    async def nothing() -> None:
+        """They are all still there."""
+
+    with cloud.fault(EmptyBody(target="DescribeInstances", times=0)):
+        ends = asyncio.run(while_waiting(waits, nothing))
+    assert ends == {"pending: unknown: no look succeeded": 3}
 
 
 def test_a_wait_that_is_cancelled_leaves_the_others(cloud: Handle) -> None:

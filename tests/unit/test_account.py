@@ -72,6 +72,17 @@ def test_a_pace_that_is_none_is_refused(value: Any) -> None:
         account(poll_every_s=value)
 
 
+def test_the_account_is_called_ten_times_a_second_unless_it_is_said() -> None:
+    assert account().calls_per_s == account(calls_per_s="").calls_per_s == 10
+    assert account(calls_per_s="2.5").calls_per_s == 2.5
+
+
+@pytest.mark.parametrize("value", ["fast", 0, -1, [], "inf", "nan"])
+def test_a_rate_that_is_none_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"calls_per_s is .*; use a number of calls"):
+        account(calls_per_s=value)
+
+
 def test_another_protocol_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="protocol is 'ftp'; use http or https"):
         account(protocol="ftp")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,7 @@ from ack_preload.domain.errors import (
     UnclearReplyError,
 )
 from ack_preload.domain.waits import ABSENT, WAITS, Wait
+from ack_preload.triggers import state
 from ack_preload.triggers.probes import PROBES, Look, Observation, Probe, Subject, each_look
 from ack_preload.triggers.state import LONGEST_PAUSE, StateTrigger
 
@@ -125,6 +128,25 @@ async def test_a_deadline_without_any_look_says_so() -> None:
     SCRIPT.append(UnclearReplyError("no route"))
     ended = await event(trigger(seconds=0.02))
     assert (ended["verdict"], ended["state"]) == ("pending", "unknown: no look succeeded")
+
+
+async def test_a_look_that_never_comes_back_does_not_hold_up_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @asynccontextmanager
+    async def silent(conn_id: str) -> AsyncIterator[Probe]:
+        async def look(subject: Subject) -> Observation:
+            await asyncio.Event().wait()
+            raise AssertionError("it came back")
+
+        yield look
+
+    monkeypatch.setattr(state, "LAST_LOOK_S", 0.01)
+    monkeypatch.setitem(PROBES, "scripted", Look(f"{__name__}:silent", "thing_id"))
+    monkeypatch.setattr(sys.modules[__name__], "silent", silent, raising=False)
+    ended = await event(trigger(seconds=0.02))
+    assert (ended["verdict"], ended["state"]) == ("pending", "unknown: no look succeeded")
+    assert "no answer by the deadline" in capsys.readouterr().out
 
 
 async def test_a_refused_look_ends_it_with_the_clouds_own_words() -> None:
