@@ -1,12 +1,13 @@
 """What people do to a build that works on its disk, on a real Airflow: nothing of it stays.
 
-Four builds run side by side. As soon as each pulls images, a person clears it, marks the task or
-the run failed, or deletes the run. What belongs to somebody else lies beside all of it.
+Four builds run side by side. While each waits, for its machine or for a job on it, a person clears
+the task, marks the task or the run failed, or deletes the run. What belongs to somebody else lies
+beside all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,19 +19,20 @@ from local.chaos.neighbours import Account, settle_down
 from local.rest import ApiError
 from tests.dags.airflow_world import World, run_path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 BUILD = "build_preloaded_disk"
-WORK = "pull_images"  # a job on the machine, and its task deferred
+MACHINE = "run_build_instance"  # it waits for the machine that it has ordered
+JOB = "prepare_disk"  # it waits for a job on the machine
 SWEEP = {"dry_run": False, "grace_min": 0}
 
 
 def clear(world: World, run_id: str) -> None:
-    world.clear(BUILD, run_id, WORK)
+    world.clear(BUILD, run_id, JOB)
 
 
 def mark_task_failed(world: World, run_id: str) -> None:
-    path = f"{run_path(BUILD, run_id)}/taskInstances/{WORK}"
+    path = f"{run_path(BUILD, run_id)}/taskInstances/{MACHINE}"
     world.api.call("PATCH", path, {"new_state": "failed"})
 
 
@@ -47,12 +49,30 @@ def delete_run(world: World, run_id: str) -> None:
         world.api.call("DELETE", run_path(BUILD, run_id))
 
 
-DEEDS: dict[str, Callable[[World, str], None]] = {
-    "cleared": clear,
-    "task failed": mark_task_failed,
-    "run failed": mark_run_failed,
-    "deleted": delete_run,
+# What is done to a build, and while which of its tasks is deferred.
+DEEDS: dict[str, tuple[str, Callable[[World, str], None]]] = {
+    "cleared": (JOB, clear),
+    "task failed": (MACHINE, mark_task_failed),
+    "run failed": (JOB, mark_run_failed),
 }
+DELETED = "deleted"
+
+
+def do_all(world: World, runs: Mapping[str, str]) -> None:
+    """Do to each build what is to be done, as soon as it is where that is meant for."""
+    todo = dict(DEEDS)
+
+    def all_done() -> bool:
+        for deed, (task_id, do) in list(todo.items()):
+            state = world.states(BUILD, runs[deed]).get(task_id)
+            assert state != "success", f"{task_id} was over before it could be {deed}"
+            if state == "deferred":
+                do(world, runs[deed])
+                del todo[deed]
+        return not todo
+
+    world.until(all_done)
+    delete_run(world, runs[DELETED])  # the last, since it takes a while in which others go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +103,9 @@ def aftermath(world: World, night: str) -> Aftermath:
     foreign = settle_down(account)
     before = account.scene()
     assert foreign <= before.resources.keys()
-    runs = {deed: world.api.trigger(BUILD, {"target": "demo"}) for deed in DEEDS}
-    todo = dict(runs)
-
-    def all_done() -> bool:
-        for deed, run_id in list(todo.items()):
-            if world.states(BUILD, run_id).get(WORK) == "deferred":
-                DEEDS[deed](world, run_id)
-                del todo[deed]
-        return not todo
-
-    world.until(all_done)
-    ended = {deed: world.finish(BUILD, run) for deed, run in runs.items() if deed != "deleted"}
+    runs = {deed: world.api.trigger(BUILD, {"target": "demo"}) for deed in (*DEEDS, DELETED)}
+    do_all(world, runs)
+    ended = {deed: world.finish(BUILD, run) for deed, run in runs.items() if deed != DELETED}
     unswept = account.scene()
     sweep = world.api.trigger("sweep_leftovers", SWEEP)
     assert world.finish("sweep_leftovers", sweep) == "success"
@@ -125,10 +136,10 @@ def test_what_a_deleted_build_left_goes_with_the_next_sweep(
     world: World, aftermath: Aftermath
 ) -> None:
     with pytest.raises(ApiError, match="404"):
-        world.api.run(BUILD, aftermath.runs["deleted"])
-    assert aftermath.made("deleted")
-    assert aftermath.left(aftermath.unswept, "deleted"), "what made the sweep needless?"
-    assert not aftermath.left(aftermath.after, "deleted")
+        world.api.run(BUILD, aftermath.runs[DELETED])
+    assert aftermath.made(DELETED)
+    assert aftermath.left(aftermath.unswept, DELETED), "what made the sweep needless?"
+    assert not aftermath.left(aftermath.after, DELETED)
 
 
 def test_no_build_ever_had_two_machines(aftermath: Aftermath) -> None:
