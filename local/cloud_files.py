@@ -11,6 +11,7 @@ import yaml
 
 TARGET = "demo"
 POLL_EVERY_S = 0.25  # the local cloud has no quota; a real one is asked every few seconds
+CALLS_PER_S = 100  # as above
 
 # It lists at once; but a task that was marked failed may go on until its next heartbeat.
 VISIBLE_WITHIN_S = 5
@@ -30,6 +31,7 @@ def connections(facts: dict[str, Any]) -> list[dict[str, Any]]:
         "protocol": "http",
         "packages_url": facts["packages_url"],
         "poll_every_s": POLL_EVERY_S,
+        "calls_per_s": CALLS_PER_S,
         "visible_within_s": VISIBLE_WITHIN_S,
     }
     # No host keys: those of machines are read through Cloud Assistant, as on a real account.

@@ -147,6 +147,7 @@ def connection(facts: dict[str, Any], **extra: Any) -> str:
                 "protocol": "http",
                 "packages_url": facts["packages_url"],
                 "poll_every_s": 0.02,
+                "calls_per_s": 500,
                 "installation": INSTALLATION,
                 "visible_within_s": 0.05,
                 **extra,
