@@ -101,6 +101,9 @@ def stuck_cases() -> Iterator[Case]:
         )  # fmt: skip
 
 
+NEVER_READY = "ResourceFailedError: .*(never|Ready)"  # of the comparison, which keeps its samples
+
+
 def resource_faults() -> Iterator[Case]:
     failed = {"kind": "snapshot_failed", "at_percent": 50}
     yield Case(
@@ -120,7 +123,7 @@ def resource_faults() -> Iterator[Case]:
     sold_out = {"kind": "no_stock", "times": 0}
     yield Case(
         MEASURE, "measure_sample", "no_stock", (sold_out,), "red",
-        "ResourceFailedError", after=FOR_ROLLOUT,
+        NEVER_READY, after=FOR_ROLLOUT, patience_s=PATIENCE_S,
     )  # fmt: skip
     broken: dict[str, Any] = {"kind": "node_error", "message": "node initialization failed"}
     for stage in ("add_canary_node", "promote_snapshot"):
@@ -130,7 +133,7 @@ def resource_faults() -> Iterator[Case]:
         )  # fmt: skip
     yield Case(
         MEASURE, "measure_sample", "node_error", ({**broken, "times": 0},), "red",
-        "ResourceFailedError", after=FOR_ROLLOUT,
+        NEVER_READY, after=FOR_ROLLOUT, patience_s=PATIENCE_S,
     )  # fmt: skip
 
 
@@ -198,7 +201,7 @@ def package_faults() -> Iterator[Case]:
         yield Case(BUILD, stage, f"package_missing {status}", once, after=FOR_BUILD)
     yield Case(
         MEASURE, "measure_sample", "package_missing 404", ({**missing, "times": 0},), "red",
-        "ResourceFailedError", after=FOR_ROLLOUT,
+        NEVER_READY, after=FOR_ROLLOUT, patience_s=PATIENCE_S,
     )  # fmt: skip
 
 
