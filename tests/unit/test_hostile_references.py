@@ -11,7 +11,7 @@ import pytest
 from ack_preload.domain.errors import InvalidInputError
 from ack_preload.domain.images import ImageLock, ImageReference, LockedImage, parse_crictl_json
 
-CORPUS = Path(__file__).with_name("hostile_references.txt")
+CORPUS = Path(__file__).parent / "hostile" / "image_references.txt"
 DIGEST = "sha256:" + "0" * 64
 
 

@@ -77,7 +77,7 @@ def parse_targets(data: dict[str, Any], *, where: str) -> Targets:
 
 def _line(error: ErrorDetails, data: dict[str, Any]) -> str:
     """Return ``field: what is wrong; mend`` for one error of pydantic."""
-    field = ".".join(str(part) for part in error["loc"]) or "the file"
+    field = ".".join(_plain(str(part)) for part in error["loc"]) or "the file"
     owner = _target_name(error["loc"], data)
     match error["type"]:
         case "missing":
@@ -96,13 +96,18 @@ def _target_name(loc: tuple[int | str, ...], data: dict[str, Any]) -> str:
         case ("targets", int(index), _, *_):
             found = data["targets"][index]
             name = found.get("name") if isinstance(found, dict) else None
-            return f" (of target {name})" if isinstance(name, str) else ""
+            return f" (of target {_plain(name)})" if isinstance(name, str) else ""
         case _:
             return ""
 
 
+def _plain(text: str) -> str:
+    """Return a text that stands in a message without quotes; quoted when it would not be plain."""
+    return text if text.isascii() and text.isprintable() else _shown(text)
+
+
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = ascii(value)
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004  # one terminal line
 
 

@@ -117,7 +117,7 @@ class Pool(_Strict):
     vswitch_ids: list[Id] = Field(min_length=1, max_length=8)
     security_group_ids: list[Id] = Field(default_factory=list, max_length=5)
     desired_size: int = Field(default=1, ge=1, le=500, description="nodes after the rollout")
-    image_type: str = Field(default="AliyunLinux3", pattern=r"^[A-Za-z0-9]+$")
+    image_type: str = Field(default="AliyunLinux3", pattern=r"^[A-Za-z0-9]{1,64}$")
     key_pair: Id | None = Field(
         default=None, description="key pair of the nodes; ContainerOS needs one"
     )
@@ -173,7 +173,7 @@ class Measure(_Strict):
     )
     baseline_image_type: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9]+$",
+        pattern=r"^[A-Za-z0-9]{1,64}$",
         description="such as ContainerOS; default: as the pool",
     )
 
