@@ -106,6 +106,17 @@ def test_the_night_tags_all_that_it_makes_with_owner_run_and_expiry(
             assert call["query"]["AutoReleaseTime"] == tags[EXPIRES_KEY], "the dead man's switch"
 
 
+def test_the_progress_of_the_pull_is_in_the_ui(world: World, night: str) -> None:
+    run_id = children(world, night)["build_preloaded_disk"]["dag_run_id"]
+    path = f"/dags/build_preloaded_disk/dagRuns/{quote(run_id, safe='')}/taskInstances/pull_images"
+    entry = world.api.call("GET", f"{path}/xcomEntries/progress")
+    shown = entry["value"] if isinstance(entry["value"], dict) else json.loads(entry["value"])
+    lock = world.store.lock_for_chain("demo", night)
+    assert lock is not None
+    assert (shown["done"], shown["of"]) == (lock.images, lock.images)
+    assert shown["bytes"] > 0
+
+
 def test_clearing_the_night_starts_no_second_child(world: World, night: str) -> None:
     before = {dag_id: run["start_date"] for dag_id, run in children(world, night).items()}
     world.clear("nightly_preload", night, "preload.export_image_list")

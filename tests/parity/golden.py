@@ -28,6 +28,7 @@ PLACEHOLDERS = {
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ": ("<time>", "2030-01-01T00:00:00Z"),
     r"sha256:[0-9a-f]{64}": ("<digest>", f"sha256:{'0' * 64}"),
     r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])": ("<token>", "0" * 64),
+    r"(?<=<<'END'\n)[A-Za-z0-9+/=]+(?=\nEND\n)": ("<packed script>", "H4sI"),
     r"(?<=main (?:run|put|get) )[0-9a-f]{32}\b": ("<run of a script>", "0" * 32),
     r"\bt-bp1[0-9a-z]{14}\b": ("<invocation>", f"t-bp1{'0' * 14}"),
     r"\bc[0-9a-f]{32}\b": ("<cluster>", f"c{'0' * 32}"),
