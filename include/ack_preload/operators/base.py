@@ -32,6 +32,7 @@ DEFAULT_LIFETIME_H = 12
 """How long a resource of a run may live: a slow build with a full first snapshot, twice over."""
 
 
+LISTED_LATE = "the cloud may list late what it has made"
 CREATING = "creating"
 """XCom of a task that makes something that costs money: the moment before it asks the cloud."""
 
@@ -163,12 +164,12 @@ class CloudOperator(BaseOperator):
         ti.xcom_push(key=what, value=True)
         return True
 
-    def look_again(self, at: datetime) -> NoReturn:
+    def look_again(self, at: datetime, why: str = LISTED_LATE) -> NoReturn:
         """Defer until ``at``, and begin again from :meth:`execute`."""
         # Not at once: see SETTLING_S.
         pause = min(SETTLING_S, SETTLING_LOOKS * (self.account.poll_every_s or SETTLING_S))
         earliest = datetime.now(UTC) + timedelta(seconds=pause)
-        self.log.info("Looking again at %s: the cloud may list late what it has made", at)
+        self.log.info("Looking again at %s: %s", at, why)
         self.defer(trigger=DateTimeTrigger(moment=max(at, earliest)), method_name="looked_late")
 
     def looked_late(self, context: Context, event: Any) -> Any:

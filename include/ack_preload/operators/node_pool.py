@@ -207,9 +207,9 @@ class ApplyNodePoolOperator(AckOperator):
             return
         dag_id, run_id = other
         if context["ti"].get_dr_count(dag_id, run_ids=[run_id], states=["running"]):
-            self.log.info("Node pool %s is in the hands of run %s", found.node_pool_id, run_id)
             pause = timedelta(seconds=self.account.poll_every_s or TURN_EVERY_S)
-            self.look_again(datetime.now(UTC) + pause)
+            why = f"node pool {found.node_pool_id} is in the hands of run {run_id}"
+            self.look_again(datetime.now(UTC) + pause, why)
 
     def _compare(self, what: str, spec: PoolSpec, found: NodePoolView) -> None:
         """Say what a pool has otherwise than the target wants it; see the class.
