@@ -6,7 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, DagRunTriggerException, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRuntimeError,
+    ErrorType,
+    TaskDeferred,
+)
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
 from airflow.utils.state import DagRunState
 
 from ack_preload.domain.errors import ResourceFailedError
@@ -48,19 +55,57 @@ def parent(state: DagRunState | None, *, paused: bool = False) -> Any:
         def get_dag(self, dag_id: str) -> Any:
             return SimpleNamespace(is_paused=paused)
 
-    return {"ti": Task(dag_id="nightly_preload", run_id="night")}
+        def xcom_push(self, key: str, value: Any) -> None:
+            self.pushed[key] = value
+
+    return {"ti": Task(dag_id="nightly_preload", run_id="night", pushed={})}
 
 
 def operator() -> RunChildDagOperator:
     return RunChildDagOperator(task_id="c", child="build_preloaded_disk", target="demo")
 
 
+class Airflow:
+    """What a task process hears of Airflow: it keeps what is sent, and gives one answer."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer or OKResponse(ok=True)
+        self.sent: list[TriggerDagRun] = []
+
+    def send(self, message: TriggerDagRun) -> Any:
+        self.sent.append(message)
+        return self.answer
+
+
+def execute(airflow: Airflow, task: Any) -> Any:
+    """Run the operator up to its deferral, and return the trigger that waits for the child."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
+        with pytest.raises(TaskDeferred) as waiting:
+            operator().execute(task)
+    return waiting.value.trigger
+
+
 def test_a_new_child_is_started_with_the_target_and_the_chain() -> None:
-    with pytest.raises(DagRunTriggerException) as started:
-        operator().execute(parent(None))
-    assert started.value.dag_run_id == child_run_id("night", "demo")
-    assert started.value.conf == {"target": "demo", "chain": "night"}
-    assert started.value.reset_dag_run is False
+    airflow, task = Airflow(), parent(None)
+    assert execute(airflow, task).run_ids == [child_run_id("night", "demo")]
+    (started,) = airflow.sent
+    assert started.run_id == child_run_id("night", "demo") == task["ti"].pushed["trigger_run_id"]
+    assert started.conf == {"target": "demo", "chain": "night"}
+    assert started.reset_dag_run is False
+
+
+def test_a_child_whose_start_got_no_reply_is_there_and_waited_for() -> None:
+    airflow = Airflow(ErrorResponse(error=ErrorType.DAGRUN_ALREADY_EXISTS))
+    assert execute(airflow, parent(None)).run_ids == [child_run_id("night", "demo")]
+
+
+def test_what_else_airflow_refuses_is_an_error_that_may_be_tried_again() -> None:
+    refused = Airflow(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", refused, raising=False)
+        with pytest.raises(AirflowRuntimeError):
+            operator().execute(parent(None))
 
 
 def test_a_child_that_succeeded_is_taken_as_it_is() -> None:
@@ -75,9 +120,9 @@ def test_a_child_that_runs_is_waited_for(state: DagRunState) -> None:
 
 
 def test_a_child_that_failed_runs_again() -> None:
-    with pytest.raises(DagRunTriggerException) as started:
-        operator().execute(parent(DagRunState.FAILED))
-    assert started.value.reset_dag_run is True
+    airflow = Airflow()
+    execute(airflow, parent(DagRunState.FAILED))
+    assert [each.reset_dag_run for each in airflow.sent] == [True]
 
 
 def test_a_paused_child_is_told_instead_of_waited_for() -> None:

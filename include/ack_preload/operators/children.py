@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.providers.standard.triggers.external_task import DagStateTrigger
+from airflow.sdk.exceptions import AirflowRuntimeError, DagRunTriggerException, ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 from airflow.utils.state import DagRunState
 
 from ack_preload.domain.errors import ResourceFailedError
@@ -58,7 +61,33 @@ class RunChildDagOperator(TriggerDagRunOperator):
         if state in UNFINISHED:
             self._await_child()
         self.reset_dag_run = state is not None  # a failed one starts again
-        super().execute(context)
+        try:
+            super().execute(context)
+        except DagRunTriggerException as asked:
+            self._start(asked, ti)
+        self._await_child()
+
+    def _start(self, asked: DagRunTriggerException, ti: Any) -> None:
+        """Send what Airflow's task runner would send, and take a child that is there for ours.
+
+        The runner fails a task for good whose child exists, without asking its retry policy. A
+        child of this id exists when it was made and the reply was lost: Airflow's own client then
+        sends the call again.
+        """
+        answer = task_runner.SUPERVISOR_COMMS.send(
+            TriggerDagRun(
+                dag_id=asked.trigger_dag_id,
+                run_id=asked.dag_run_id,
+                logical_date=asked.logical_date,
+                conf=asked.conf,
+                reset_dag_run=asked.reset_dag_run,
+            )
+        )
+        if isinstance(answer, ErrorResponse):
+            if answer.error is not ErrorType.DAGRUN_ALREADY_EXISTS:
+                raise AirflowRuntimeError(answer)
+            self.log.info("%s of %s was started already", asked.dag_run_id, self.child)
+        ti.xcom_push(key="trigger_run_id", value=asked.dag_run_id)  # for the link to it
 
     def execute_complete(self, context: Context, event: tuple[str, dict[str, Any]]) -> None:
         """Fail when the child failed; it was retried on its own, so this is not."""
@@ -75,7 +104,7 @@ class RunChildDagOperator(TriggerDagRunOperator):
             return None
         return DagRunState(ti.get_dagrun_state(self.trigger_dag_id, self.trigger_run_id))
 
-    def _await_child(self) -> None:
+    def _await_child(self) -> NoReturn:
         self.defer(
             trigger=DagStateTrigger(
                 dag_id=self.trigger_dag_id,
