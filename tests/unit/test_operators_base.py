@@ -17,7 +17,10 @@ from ack_preload.operators import build_instance, key_pair, node_pool, node_pool
 from ack_preload.operators.base import CloudOperator, as_mapping
 
 NOW = datetime.now(UTC)
-ACCOUNT = {"conn_type": "alibaba_cloud", "extra": {"region": "r", "installation": "tests"}}
+ACCOUNT = {
+    "conn_type": "alibaba_cloud",
+    "extra": {"region": "cn-hangzhou", "installation": "tests"},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +69,7 @@ def test_what_is_another_attempt_has_another_token(change: dict[str, Any]) -> No
 
 def test_another_installation_has_another_token(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = operator().client_token(context())
-    other = {**ACCOUNT, "extra": {"region": "r", "installation": "other"}}
+    other = {**ACCOUNT, "extra": {"region": "cn-hangzhou", "installation": "other"}}
     monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", json.dumps(other))
     assert operator().client_token(context()) != ours
 
