@@ -77,7 +77,7 @@ def test_a_login_that_a_registry_refuses_is_named_and_not_tried_again(
     monkeypatch.setenv("AIRFLOW_CONN_TEAM_REGISTRY", right)
     fault = RegistryError(target="team/*", status=403, part="manifests", times=0)
     private_build.cloud.faults.add(fault)
-    with pytest.raises(InvalidInputError, match="refuses the login .* 403 Forbidden"):
+    with pytest.raises(InvalidInputError, match=r"refuses the login .* 403 Forbidden"):
         private_build.pull()
     private_build.target["registry_conn_ids"] = []
     private_build.cloud.faults.clear()
