@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ def reaped(state: Path) -> list[str]:
         check=True,
     )
     return done.stdout.splitlines()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """Return a state folder, of which nothing is left on the host when a test fails either."""
+    yield tmp_path / "state"
+    reaped(tmp_path / "state")
 
 
 def left_of(facts: dict[str, str]) -> list[str]:
@@ -62,8 +70,7 @@ def left_running(facts: dict[str, Any], instance_id: str) -> str:
     raise AssertionError(found)
 
 
-def test_a_killed_emulator_is_cleared_away_by_its_state_folder(tmp_path: Path) -> None:
-    state = tmp_path / "state"
+def test_a_killed_emulator_is_cleared_away_by_its_state_folder(state: Path) -> None:
     arguments = ("--machines", "real", "--state", str(state), "--set", "content_scale=0.01")
     with started(*arguments) as process:
         facts = ready_line(process)
