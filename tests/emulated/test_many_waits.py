@@ -276,7 +276,7 @@ def test_a_deadline_is_kept_by_the_loop_that_takes_a_wait_over(cloud: Handle) ->
 def test_node_pools_nodes_and_tasks_of_a_cluster_are_looked_at_together(
     cloud_handle: Handle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put = connection(cloud_handle.facts, calls_per_s=1000)
+    put = connection(cloud_handle.facts, calls_per_s=50)
     monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", put)
     cluster, live = cloud_handle.facts["cluster_id"], cloud_handle.facts["node_pool_id"]
     task = AckHook().set_desired_size(cluster, live, 1)
@@ -302,4 +302,4 @@ def test_node_pools_nodes_and_tasks_of_a_cluster_are_looked_at_together(
         action: len(calls(cloud_handle, action))
         for action in ("DescribeClusterNodePools", "DescribeClusterNodes", "DescribeTaskInfo")
     }
-    assert max(asked.values()) <= 6, asked
+    assert sum(asked.values()) <= 15, asked

