@@ -63,6 +63,11 @@ def instance(cloud: Handle, kind: type = RunBuildInstanceOperator, **more: Any) 
     return kind(task_id="make", target=target(cloud), **more)
 
 
+def snapshot(cloud: Handle, disk_id: str, kind: type = CreateSnapshotOperator) -> Any:
+    more = {"snapshot_name": "late", "lineage": {}, "target": target(cloud)}
+    return kind(task_id="make", disk_id=disk_id, **more)
+
+
 def made_by(cloud: Handle, run_id: str, kind: str = "instances") -> list[Any]:
     tag = run_tag("build_preloaded_disk", run_id)
     every = getattr(cloud.cloud, kind).values()
@@ -94,11 +99,8 @@ def test_an_instance_that_nobody_knows_of_is_deleted(lagging: Handle, run_id: st
 def test_a_snapshot_that_nobody_knows_of_is_discarded(lagging: Handle, run_id: str) -> None:
     disk_id = perform(instance(lagging), making(Run(), run_id))["disk_id"]
     run = Run()
-    dying = DyingSnapshot(
-        task_id="make", disk_id=disk_id, snapshot_name="late", lineage={}, target=target(lagging)
-    )
     with pytest.raises(Killed):
-        dying.execute(making(run, run_id))
+        snapshot(lagging, disk_id, DyingSnapshot).execute(making(run, run_id))
     (made,) = made_by(lagging, run_id, "snapshots")
     teardown = DiscardSnapshotsOperator(task_id="undo", makers=["make"])
     assert perform(teardown, undoing(run, run_id)) == [made.snapshot_id]
@@ -150,6 +152,16 @@ def test_a_second_try_that_sees_nothing_gets_the_instance_of_the_first(
         instance(lagging, DyingInstance).execute(making(run, run_id))
     made = perform(instance(lagging), making(run, run_id, try_number=2))
     assert [each.instance_id for each in made_by(lagging, run_id)] == [made["instance_id"]]
+
+
+def test_a_second_try_that_sees_nothing_gets_the_snapshot_of_the_first(
+    lagging: Handle, run_id: str
+) -> None:
+    disk_id, run = perform(instance(lagging), making(Run(), run_id))["disk_id"], Run()
+    with pytest.raises(Killed):
+        snapshot(lagging, disk_id, DyingSnapshot).execute(making(run, run_id))
+    made = perform(snapshot(lagging, disk_id), making(run, run_id, try_number=2))
+    assert [each.snapshot_id for each in made_by(lagging, run_id, "snapshots")] == [made]
 
 
 def test_a_name_that_is_taken_by_our_own_key_pair_of_just_now_is_waited_for(

@@ -86,7 +86,8 @@ class DeleteKeyPairOperator(TeardownOperator):
         except CloudUnavailableError as exc:
             if takes_minutes("DeleteKeyPairs", exc) and self._may_wait(context):
                 every = self.account.poll_every_s or ATTACHED_EVERY_S
-                self.look_again(datetime.now(UTC) + timedelta(seconds=every))
+                soon = datetime.now(UTC) + timedelta(seconds=every)
+                self.look_again(soon, "an instance still uses the key pair")
             raise
         return self.end(context, doomed)
 

@@ -98,8 +98,9 @@ class OrderingOperator(EcsOperator):
         try:
             answer = self.ask(context, owner, str(order.generation))
         except CloudError as exc:
-            if exc.code == OTHER_WORDS:  # another version of us asked first
-                self._keep(context, replace(order, sent=_now().isoformat(), is_over=True))
+            if exc.code == OTHER_WORDS:  # another version of us asked first, and has its answer
+                over = replace(order, sent=_now().isoformat(), answer="", is_over=True)
+                self._keep(context, over)
             if exc.code in self.needs:
                 self._wait_for_needs(context)
             raise
@@ -124,7 +125,8 @@ class OrderingOperator(EcsOperator):
         attempt, kept = context["ti"].max_tries, self._kept(context)
         if kept is not None and kept.attempt == attempt and self._may_be_sent(kept):
             return kept
-        if kept is not None and kept.sent and not kept.is_over and not self._is_settled(kept):
+        has_failed = kept is not None and kept.is_over and bool(kept.answer)
+        if kept is not None and not has_failed and not self._is_settled(kept):
             self.look_again(datetime.fromisoformat(kept.sent) + self._visible_within)
         return Order(
             attempt=attempt,
