@@ -26,7 +26,6 @@ from typing import Any
 from alibabacloud_ecs20140526 import models as ecs
 
 from ack_preload.domain.waits import WAITS
-from local.chaos.kills import QUICK_TO_NOTICE
 from local.chaos.metadata import Metadata
 from local.chaos.neighbours import Account
 from local.cloud_files import connections
@@ -46,7 +45,9 @@ BUNDLES = [
     {"name": "chaos", "classpath": LOCAL_BUNDLE, "kwargs": {"path": str(DAGS)}},
 ]
 AIRFLOW = (
-    *QUICK_TO_NOTICE,
+    # The dead triggerer is known to be dead before the new one has started.
+    "triggerer.job_heartbeat_sec=1",
+    "triggerer.triggerer_health_check_threshold=6",
     "core.executor=local.chaos.preloaded.PreloadedExecutor",
     "core.parallelism=6",
     "dag_processor.refresh_interval=5",
