@@ -150,6 +150,9 @@ def test_a_new_node_is_known_by_its_agent_and_by_nothing_it_says_itself(
     assert there.run_script("list_images.sh").exit_code == 0
     with key_file(live, new_key()), pytest.raises(NodeUnreachableError, match="does not match"):
         there.run_script("list_images.sh")
+    gone = machine(Host(live.spec.private_ip, instance_id="i-gone"))
+    with pytest.raises(NodeUnreachableError, match=r"cannot be read: .* gone.*extra known_hosts"):
+        gone.run_script("list_images.sh")
     with pytest.raises(InvalidInputError, match="its instance id"):
         machine(Host(live.spec.private_ip)).run_script("list_images.sh")
 

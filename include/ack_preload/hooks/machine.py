@@ -10,7 +10,7 @@ from typing import Protocol
 
 from airflow.sdk import BaseHook
 
-from ack_preload.domain.errors import InvalidInputError, PreloadError
+from ack_preload.domain.errors import InvalidInputError, NodeUnreachableError, PreloadError
 from ack_preload.domain.host_key import host_key
 from ack_preload.hooks.account import ASSISTANT, DEFAULT_CONN_ID, Account
 from ack_preload.hooks.assistant import AssistantHook
@@ -111,7 +111,13 @@ class _ByConnection(BaseHook):
         extras = self.get_connection(account.ssh_conn_id).extra_dejson
         if any(extras.get(each) for each in PINS):
             return host
-        return replace(host, host_key=read_host_key(host.instance_id, account))
+        try:
+            return replace(host, host_key=read_host_key(host.instance_id, account))
+        except NodeUnreachableError as exc:
+            raise NodeUnreachableError(
+                f"the host key of {host.name} cannot be read: {exc}; or give the connection "
+                f"{account.ssh_conn_id} the extra known_hosts"
+            ) from exc
 
 
 def read_host_key(instance_id: str, account: Account) -> str:
