@@ -108,10 +108,11 @@ class Inventory:
         else:
             self.pools[cluster_id] = pools
 
-    def node_pools(self) -> Iterator[tuple[str, Found]]:
+    def node_pools(self) -> Iterator[tuple[str, NodePoolView]]:
+        """Yield each node pool with its cluster."""
         for cluster_id, pools in self.pools.items():
             for pool in pools:
-                yield cluster_id, Found("node pool", pool.node_pool_id, pool.tags, pool.created)
+                yield cluster_id, pool
 
     def members(self) -> tuple[frozenset[str], bool]:
         """Return the instances that are nodes, and whether those are all.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.disks import Snapshot
@@ -118,7 +118,12 @@ class SweepLeftoversOperator(CloudOperator):
         targets = _targets(problems)
         seen.read_pools({target.cluster_id for target in targets or ()})
         for cluster_id, pool in seen.node_pools():
-            yield judge.temporary(pool), _in_cluster(self.ack, cluster_id)
+            found = Found("node pool", pool.node_pool_id, pool.tags, pool.created)
+            # Not one that a run has changed since it was judged.
+            yield (
+                judge.temporary(found),
+                partial(self.ack.delete_node_pool, cluster_id, seen=pool),
+            )
         members, members_known = seen.members()
         for instance in seen.instances():
             if instance.resource_id not in members:
@@ -183,10 +188,6 @@ def _targets(problems: list[str]) -> Sequence[Target] | None:
     except InvalidInputError as exc:
         problems.append(f"the file of targets cannot be read, {NO_SNAPSHOT}: {exc}")
         return None
-
-
-def _in_cluster(ack: AckHook, cluster_id: str) -> Callable[[str], object]:
-    return lambda node_pool_id: ack.delete_node_pool(cluster_id, node_pool_id)
 
 
 def _keeping(target: Target) -> Keeping:
