@@ -12,15 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ack_preload.domain.tags import APPLIED_KEY, INSTALLATION_KEY, PRODUCT_KEY
 from ack_preload.hooks.account import Account
 from ack_preload.hooks.ack import AckHook
+from emulator.app import Handle
+from tests.emulated.driving import context, perform
+from tests.emulated.node_pools import EARLIER, LATER, apply, bodies, restore, scale
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
     max_leaves=8,
 )
-bodies = st.dictionaries(st.sampled_from(["scaling_group", "kubernetes_config"]), values)
+THIRD = context(run_id="manual__3")
+anything = st.dictionaries(st.sampled_from(["scaling_group", "kubernetes_config"]), values)
 
 
 class Listener(ThreadingHTTPServer):
@@ -72,7 +77,7 @@ def hook(listener: Listener) -> AckHook:
 
 
 @settings(max_examples=20, deadline=None)
-@given(body=bodies)
+@given(body=anything)
 def test_a_change_is_sent_as_it_is_given(
     listener: Listener, hook: AckHook, body: dict[str, Any]
 ) -> None:
@@ -87,3 +92,28 @@ def test_a_size_is_all_that_is_sent_of_it(listener: Listener, hook: AckHook, siz
     listener.heard.clear()
     hook.set_desired_size("c1", "np1", size)
     assert [body for *_, body in listener.heard] == [{"scaling_group": {"desired_size": size}}]
+
+
+@pytest.mark.usefixtures("node_pool_history")
+def test_each_change_sends_the_keys_that_it_means_to_change_and_no_other(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    made = perform(apply(cloud, snapshots[0]), EARLIER)
+    perform(apply(cloud, snapshots[0]), THIRD)  # as it is
+    perform(apply(cloud, snapshots[1]), LATER)  # promoted
+    perform(restore(cloud), LATER)
+    perform(scale(cloud, made["node_pool_id"], 1), LATER)
+    perform(scale(cloud, made["node_pool_id"], 0), LATER)
+    sent = bodies(cloud, "ModifyClusterNodePool")
+    assert [{part: set(body[part]) for part in body} for body in sent] == [
+        {"scaling_group": {"tags"}},
+        {"scaling_group": {"data_disks", "tags"}},
+        {"scaling_group": {"data_disks", "tags"}},
+        {"scaling_group": {"desired_size"}},
+        {"scaling_group": {"desired_size"}},
+    ]
+    for body in sent[:3]:
+        keys = {tag["key"] for tag in body["scaling_group"]["tags"]}
+        assert {PRODUCT_KEY, INSTALLATION_KEY, APPLIED_KEY} <= keys  # a list replaces the list
+    disks = [disk for body in sent[1:3] for disk in body["scaling_group"]["data_disks"]]
+    assert [each["snapshot_id"] for each in disks] == [snapshots[1], snapshots[0]]

@@ -13,7 +13,7 @@ from ack_preload.domain.errors import (
     InvalidInputError,
     ResourceFailedError,
 )
-from ack_preload.domain.tags import APPLIED_KEY, INSTALLATION_KEY, PRODUCT_KEY
+from ack_preload.domain.tags import INSTALLATION_KEY
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.rollout import AwaitNewNodesOperator
@@ -181,6 +181,17 @@ def test_the_way_back_survives_a_reply_that_got_lost(
     assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[0]
 
 
+def test_a_way_back_whose_worker_was_lost_is_ended_by_the_next_try(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    made = perform(apply(cloud, snapshots[0]), EARLIER)
+    perform(apply(cloud, snapshots[1]), LATER)
+    deferred_by(restore(cloud), LATER)
+    assert perform(restore(cloud), LATER) == []
+    assert pool(cloud, made["node_pool_id"]).snapshot_id == snapshots[0]
+    assert len(bodies(cloud, "ModifyClusterNodePool")) == 2
+
+
 def test_a_way_back_whose_snapshot_is_gone_leaves_what_serves_and_is_red(
     cloud: Handle, snapshots: tuple[str, str]
 ) -> None:
@@ -200,7 +211,7 @@ def test_a_way_back_whose_snapshot_is_gone_leaves_what_serves_and_is_red(
 
 
 def test_a_kept_pool_gets_the_snapshot_and_keeps_its_own_rest(
-    cloud: Handle, snapshots: tuple[str, str], caplog: pytest.LogCaptureFixture
+    cloud: Handle, snapshots: tuple[str, str]
 ) -> None:
     made = perform(apply(cloud, snapshots[0]), EARLIER)
     perform(apply(cloud, snapshots[1], target=target(cloud, labels={"team": "b"})), LATER)
@@ -262,30 +273,3 @@ def test_a_pool_that_an_autoscaler_made_larger_meanwhile_is_ready_all_the_same(
 def test_a_rollout_whose_pool_is_gone_is_not_green(cloud: Handle) -> None:
     with pytest.raises(ResourceFailedError, match="np-gone, which this run applied, is gone"):
         perform(awaiting(cloud, "np-gone"))
-
-
-# -- what is sent
-
-
-def test_each_change_sends_the_keys_that_it_means_to_change_and_no_other(
-    cloud: Handle, snapshots: tuple[str, str]
-) -> None:
-    made = perform(apply(cloud, snapshots[0]), EARLIER)
-    perform(apply(cloud, snapshots[0]), THIRD)  # as it is
-    perform(apply(cloud, snapshots[1]), LATER)  # promoted
-    perform(restore(cloud), LATER)
-    perform(scale(cloud, made["node_pool_id"], 1), LATER)
-    perform(scale(cloud, made["node_pool_id"], 0), LATER)
-    sent = bodies(cloud, "ModifyClusterNodePool")
-    assert [{part: set(body[part]) for part in body} for body in sent] == [
-        {"scaling_group": {"tags"}},
-        {"scaling_group": {"data_disks", "tags"}},
-        {"scaling_group": {"data_disks", "tags"}},
-        {"scaling_group": {"desired_size"}},
-        {"scaling_group": {"desired_size"}},
-    ]
-    for body in sent[:3]:
-        keys = {tag["key"] for tag in body["scaling_group"]["tags"]}
-        assert {PRODUCT_KEY, INSTALLATION_KEY, APPLIED_KEY} <= keys  # a list replaces the list
-    disks = [disk for body in sent[1:3] for disk in body["scaling_group"]["data_disks"]]
-    assert [each["snapshot_id"] for each in disks] == [snapshots[1], snapshots[0]]
