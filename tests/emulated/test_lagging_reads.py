@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ack_preload.operators.build_instance import RunBuildInstanceOperator, StopInstanceOperator
-from ack_preload.operators.snapshot import CreateSnapshotOperator
 from emulator.app import Handle, running
 from tests.conftest import INSTANT
-from tests.emulated.driving import connection, perform, target
+from tests.emulated.driving import connection, perform
 from tests.emulated.node_pools import apply, scale
 
 LAG = replace(INSTANT, read_delay_s=0.3)  # a dozen polls of these tests
@@ -24,24 +22,6 @@ def lagging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handle]
     with running(tmp_path / "cloud", settings=LAG) as handle:
         monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", connection(handle.facts))
         yield handle
-
-
-@pytest.mark.slow
-def test_an_instance_and_its_snapshot_are_waited_for_before_they_are_seen(lagging: Handle) -> None:
-    made = perform(
-        RunBuildInstanceOperator(task_id="run", target=target(lagging), key_pair_name="demo-nodes")
-    )
-    perform(StopInstanceOperator(task_id="stop", instance_id=made["instance_id"]))
-    snapshot = perform(
-        CreateSnapshotOperator(
-            task_id="snapshot",
-            disk_id=made["disk_id"],
-            snapshot_name="lagging",
-            lineage={},
-            target=target(lagging),
-        )
-    )
-    assert snapshot in lagging.cloud.snapshots
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.errors import CloudUnavailableError
-from ack_preload.domain.waits import WAITS
 from ack_preload.hooks.calls import takes_minutes
 from ack_preload.hooks.ecs_keys import TAKEN
 from ack_preload.hooks.run_key import run_key
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
 
 TAKEN_UNSEEN = "name_is_taken_and_not_listed"
 WAITS_UNTIL = "waits_for_instance_until"
-ATTACHED_EVERY_S = WAITS["instance_gone"].every.total_seconds()
+ATTACHED_EVERY_S = 10.0
+ATTACHED_FOR = timedelta(minutes=5)
+"""Its instance is deleted before it, so this is for a cloud that is slow to notice."""
 
 
 class ImportKeyPairOperator(EcsOperator):
@@ -96,6 +97,6 @@ class DeleteKeyPairOperator(TeardownOperator):
         ti = context["ti"]
         until = ti.xcom_pull(task_ids=ti.task_id, key=WAITS_UNTIL)
         if until is None:
-            until = (datetime.now(UTC) + WAITS["instance_gone"].within).isoformat()
+            until = (datetime.now(UTC) + ATTACHED_FOR).isoformat()
             ti.xcom_push(key=WAITS_UNTIL, value=until)
         return datetime.now(UTC) < datetime.fromisoformat(until)

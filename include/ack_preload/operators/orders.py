@@ -7,8 +7,8 @@ knows the token and answers with what it made; with other words it would refuse.
 A new *generation*, so a new token, begins when the old one leads nowhere: the task was cleared on
 purpose, the thing failed, or it is gone (a spot instance taken back, an expired one released).
 ``max_tries`` alone would not do. Airflow raises it on a clear, from the tries so far and the
-task's ``retries``; but not when a running task is cleared, and not when ``retries`` was lowered in
-between by as many tries as there were.
+task's ``retries``; but not when a running task is cleared, when the DAG cannot be found just then,
+or when ``retries`` was lowered in between by as many tries as there were.
 """
 
 from __future__ import annotations
