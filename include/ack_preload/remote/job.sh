@@ -221,6 +221,14 @@ stop() {
     echo stopped
 }
 
+# Nothing is not a result: a task must not take it for one.
+result() {
+    local word
+    word=$(state_word)
+    [[ $word == succeeded ]] || die 5 "job $name is $word, so it has no result"
+    cat "$dir/stdout"
+}
+
 clean() {
     lock
     [[ $(state_word) != running ]] || die 5 "job $name still runs"
@@ -246,7 +254,7 @@ main() {
         start:[0-2]) die 2 "$usage" ;;
         start:*) start "$@" ;;
         state:0) state ;;
-        result:0) [[ ! -e $dir/stdout ]] || cat "$dir/stdout" ;;
+        result:0) result ;;
         stop:1) stop "$1" ;;
         clean:0) clean ;;
         *) die 2 "$usage" ;;

@@ -3,6 +3,7 @@
 start_job bad 'echo first >&2; echo "why \"it\" failed" >&2; exit 4' ''
 ended bad
 run job.sh state bad
+run job.sh result bad
 start_job bad 'echo second' '' try2
 ended bad
 run job.sh state bad
