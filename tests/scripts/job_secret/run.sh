@@ -2,7 +2,8 @@
 # A secret reaches the script through a pipe, and no file or process of the machine has it.
 jobs=$root/var/lib/ack-preload/jobs
 start_secret() {
-    AHEAD="$2\0" sent_job start_secret "$1" try1 "$3" input
+    local AHEAD="$2\0" # not of the environment, where the script would find it
+    sent_job start_secret "$1" try1 "$3" input
 }
 start_secret ok 'p4ss w"rd' 'cat <&3; printf " and "; cat; ! grep -q "p[4]ss" /proc/self/environ /proc/$$/cmdline'
 ended ok
