@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154,SC2016  # see ../prelude.sh
+# shellcheck shell=bash disable=SC2154,SC2016,SC2034  # see ../prelude.sh
 # A secret reaches the script through a pipe, and no file or process of the machine has it.
 jobs=$root/var/lib/ack-preload/jobs
 start_secret() {
