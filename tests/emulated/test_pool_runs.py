@@ -17,6 +17,7 @@ from ack_preload.domain.tags import INSTALLATION_KEY
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.rollout import AwaitNewNodesOperator
+from emulator.ack.resources import PoolState
 from emulator.app import Handle
 from emulator.faults import ResetAfter, ServerError
 from tests.emulated.driving import context, deferred_by, fired, perform, target
@@ -120,6 +121,23 @@ def test_a_change_that_is_overtaken_between_look_and_call_looks_again(
         overtaken._adopt(LATER, seen)
     assert caught.value.trigger.wait == "node_pool_settled"
     assert perform(overtaken, LATER)["previous_snapshot_id"] == snapshots[0]
+
+
+def test_a_pool_that_is_changing_is_waited_for_before_it_is_changed(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    made = perform(apply(cloud, snapshots[0]), EARLIER)
+    found = cloud.cloud.node_pools[made["node_pool_id"]]
+    for state in (PoolState.INITIAL, PoolState.SCALING, PoolState.REMOVING, PoolState.UPDATING):
+        found.state = state
+        operator = apply(cloud, snapshots[1])
+        waiting = deferred_by(operator, LATER)
+        assert (waiting.trigger.wait, waiting.method_name) == ("node_pool_settled", "begin_again")
+        assert found.scaling_group["data_disks"][-1]["snapshot_id"] == snapshots[0]
+    found.state = PoolState.ACTIVE
+    with pytest.raises(TaskDeferred):
+        operator.begin_again(LATER, fired(waiting))
+    assert found.scaling_group["data_disks"][-1]["snapshot_id"] == snapshots[1]
 
 
 # -- turns
