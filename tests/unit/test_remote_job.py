@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.sdk.execution_time import task_runner
 
 from ack_preload.domain.errors import (
     InvalidInputError,
+    NodeUnreachableError,
     PreloadError,
     RemoteJobError,
     ResourceFailedError,
@@ -18,6 +20,7 @@ from ack_preload.operators.image_list import NodeListing
 from ack_preload.operators.preload_disk import InstallRuntimeOperator
 from ack_preload.operators.prove_images import hosts_of
 from ack_preload.triggers.probes import Observation
+from ack_preload.triggers.progress import Progress
 from ack_preload.triggers.remote_job import RemoteJobTrigger, observe
 
 
@@ -156,3 +159,41 @@ def test_no_node_proves_nothing(nodes: Any) -> None:
 def test_a_listing_that_is_none_names_the_node(stdout: str, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         NodeListing.parse("n", stdout)
+
+
+@pytest.mark.parametrize(
+    "stdout", ["", "half a li", "[]", '{"state": "running"}', "null", "Last login: today\n{}"]
+)
+def test_what_is_no_state_is_no_answer_and_not_a_wrong_one(stdout: str) -> None:
+    with pytest.raises(NodeUnreachableError, match="which is no state"):
+        observe(stdout)
+
+
+def test_a_result_that_is_no_json_is_an_error_of_the_job() -> None:
+    with pytest.raises(RemoteJobError, match="reported 'no json', which is not JSON lines"):
+        operator()._lines("no json")
+
+
+class Supervisor:
+    """What Airflow's triggerer offers to its triggers, as far as XComs go."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    async def asend(self, message: Any) -> None:
+        self.told.append(message.value)
+
+
+async def test_progress_is_shown_at_once_then_now_and_then_and_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    subject = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+    progress = Progress(every_s=60)
+    for done in (1, 1, 2, 3):
+        await progress.show(subject, {"done": done}, is_last=False)
+    assert supervisor.told == [{"done": 1}]
+    await progress.show(subject, {"done": 4}, is_last=True)
+    await Progress().show({"run_id": "of an older version"}, {"done": 1}, is_last=True)
+    assert supervisor.told == [{"done": 1}, {"done": 4}]
