@@ -164,7 +164,12 @@ def machine_faults() -> Iterator[Case]:
         yield Case(BUILD, pull, f"registry_error {status}", (once,), after=FOR_BUILD)
     manifests = {**blobs, "part": "manifests"}
     yield Case(BUILD, pull, "registry_error 500, manifests", (manifests,), after=FOR_BUILD)
-    for status in (401, 404, 500):
+    unknown = {**blobs, "status": 401, "times": 0}
+    yield Case(
+        BUILD, pull, "registry_error 401, lasting", (unknown,), "red",
+        "InvalidInputError: .*wants a login", after=FOR_BUILD,
+    )  # fmt: skip
+    for status in (404, 500):
         lasting = {**blobs, "status": status, "times": 0}
         yield Case(
             BUILD, pull, f"registry_error {status}, lasting", (lasting,), "red",
@@ -184,9 +189,7 @@ def machine_faults() -> Iterator[Case]:
     )  # fmt: skip
     full = {"kind": "disk_full", "target": OURS}
     for stage in (pull, "add_kubelet_package"):
-        yield Case(
-            BUILD, stage, "disk_full", (full,), "red", "No space left on device", after=FOR_BUILD
-        )
+        yield Case(BUILD, stage, "disk_full", (full,), "red", NO_SPACE, after=FOR_BUILD)
 
 
 def package_faults() -> Iterator[Case]:
@@ -219,6 +222,7 @@ def lagging() -> Iterator[Case]:
             yield Case(dag, stage, fault, (lost,), after=after, settings=settings)
 
 
+NO_SPACE = "[Nn]o space left on device"  # as the tools have it
 LOST = "(unreachable|lost|no answer|absent|gone|Unable to connect)"
 
 

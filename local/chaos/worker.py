@@ -153,7 +153,7 @@ def unexpected(case: Case, outcome: Outcome, result: Result) -> list[str]:
     if result.outcome != case.outcome:
         found.append(f"is {result.outcome}, expected {case.outcome}: {outcome.errors[-3:]}")
     elif case.outcome == "red" and not any(
-        re.search(case.error, text) for _, text in outcome.errors
+        re.search(case.error, text, re.DOTALL) for _, text in outcome.errors
     ):
         found.append(f"is red, but not by /{case.error}/: {outcome.errors[:2]}")
     counted = [fault for fault in case.faults if fault["kind"] not in UNCOUNTED]
