@@ -26,6 +26,10 @@ def _field(label: str, description: str, **schema: Any) -> dict[str, Any]:
 
 def connection_fields() -> dict[str, dict[str, Any]]:
     """Return the extras of the form, in their order: name to label, description and schema."""
+    return {**_where_and_who(), **_ways_and_limits()}
+
+
+def _where_and_who() -> dict[str, dict[str, Any]]:
     secret = {"format": "password"}
     return {
         "region": _field("Region", "Region id, such as cn-hangzhou. Needed."),
@@ -46,11 +50,16 @@ def connection_fields() -> dict[str, dict[str, Any]]:
             "Packages URL",
             "Where nodes find the kubelet package. Empty: the region's internal OSS address.",
         ),
+    }
+
+
+def _ways_and_limits() -> dict[str, dict[str, Any]]:
+    return {
         "ssh_conn_id": _field("SSH Connection", "For live nodes. Empty: ack_preload_ssh."),
         "ssh_secret": _field(
             "SSH Secret",
             "Secret that the key pair of each run is derived from. Empty: the AccessKey Secret.",
-            **secret,
+            format="password",
         ),
         "transport": _field(
             "Transport",

@@ -122,14 +122,6 @@ def send(
     :param is_young: see :func:`outcome_of`.
     :param before: called before each time that the call is sent.
     """
-    backoff = wait_random_exponential(multiplier=pace_s, max=LONGEST_PAUSE_S)
-
-    def pause(state: RetryCallState) -> float:
-        asked = getattr(_error(state), "retry_after_s", None) or 0.0
-        return max(float(asked), backoff(state))
-
-    def tell(state: RetryCallState) -> None:
-        log.warning("%s refused, sent again: %s", action, _error(state))
 
     def may_repeat(exc: BaseException) -> bool:
         return (
@@ -140,10 +132,10 @@ def send(
 
     retrying = Retrying(
         retry=retry_if_exception(may_repeat),
-        wait=pause,
+        wait=_pauses(pace_s),
         stop=stop_before_delay(budget_s),
         before=lambda _: before(),
-        before_sleep=tell,
+        before_sleep=lambda state: log.warning("%s sent again: %s", action, _error(state)),
         reraise=True,
     )
     try:
@@ -152,6 +144,16 @@ def send(
         if outcome_of(action, exc, is_young=is_young) is Outcome.DONE:
             return None
         raise
+
+
+def _pauses(pace_s: float) -> Callable[[RetryCallState], float]:
+    backoff = wait_random_exponential(multiplier=pace_s, max=LONGEST_PAUSE_S)
+
+    def pause(state: RetryCallState) -> float:
+        asked = getattr(_error(state), "retry_after_s", None) or 0.0
+        return max(float(asked), backoff(state))
+
+    return pause
 
 
 def _error(state: RetryCallState) -> BaseException | None:
