@@ -10,6 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 from ack_preload.domain.disks import Instance, Snapshot
@@ -27,6 +28,12 @@ T = TypeVar("T")
 
 AT_ONCE = 100
 """The most ids that DescribeInstances and DescribeSnapshots take, and nodes that one page has."""
+
+
+def load_clients() -> None:
+    """Import the clients of both SDKs: two seconds of work that no event loop should wait for."""
+    for package in ("alibabacloud_ecs20140526", "alibabacloud_cs20151215"):
+        import_module(f"{package}.client")
 
 
 class Looks:

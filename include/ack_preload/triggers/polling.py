@@ -29,7 +29,7 @@ from ack_preload.domain.errors import (
     ThrottledError,
 )
 from ack_preload.hooks.account import Account
-from ack_preload.hooks.looks import Looks
+from ack_preload.hooks.looks import Looks, load_clients
 from ack_preload.hooks.pace import Pace, pace_of
 
 T = TypeVar("T")
@@ -210,7 +210,10 @@ class _Connection:
         """Return the account, read once for all waits that begin with it."""
         async with self.reading:
             if self.account is None or time.monotonic() - self.read_at > FRESH_S:
+                # At the first wait of a triggerer either takes seconds, and they do not depend.
+                loading = asyncio.get_running_loop().run_in_executor(None, load_clients)
                 self.account = await Account.aget(conn_id)
+                await loading
                 self.read_at = time.monotonic()
             return self.account
 
