@@ -88,6 +88,13 @@ def test_another_protocol_is_refused() -> None:
         account(protocol="ftp")
 
 
+def test_machines_are_reached_over_ssh_unless_the_connection_says_otherwise() -> None:
+    assert account().transport == account(transport="").transport == "ssh"
+    assert account(transport="assistant").transport == "assistant"
+    with pytest.raises(InvalidInputError, match="transport is 'telnet'; use ssh or assistant"):
+        account(transport="telnet")
+
+
 def test_secrets_are_not_in_the_text_of_an_account() -> None:
     text = repr(account("ak", "s3cret", ssh_secret="s3cret", security_token="s3cret"))
     assert "s3cret" not in text
