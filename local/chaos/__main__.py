@@ -143,7 +143,7 @@ class Lanes:
 def grouped(cases: Iterable[Case]) -> list[list[Case]]:
     """Return the cases in groups that share a local cloud, none too large to balance."""
     found = []
-    for _, same in groupby(cases, key=lambda case: case.world):
+    for _, same in groupby(cases, key=lambda case: (case.world, case.happens)):
         listed = list(same)
         found += [
             listed[at : at + MOST_OF_A_WORLD] for at in range(0, len(listed), MOST_OF_A_WORLD)
@@ -152,8 +152,9 @@ def grouped(cases: Iterable[Case]) -> list[list[Case]]:
 
 
 def catalogue(machines: str) -> list[Case]:
-    """Return all cases that can run here; the long ones first."""
-    return [*(real_cases() if machines == "real" else []), *quick_cases()]
+    """Return all cases that can run here; those that take long first, of whatever machines."""
+    every = [*quick_cases(), *(real_cases() if machines == "real" else [])]
+    return sorted(every, key=lambda case: (not case.happens, case.machines == "paper"))
 
 
 def sample(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
@@ -167,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[], help="part of a name, or #N")
     parser.add_argument("--sample", type=int, default=0, help="so many cases, by the seed")
     parser.add_argument("--seed", type=int, default=0, help="of the sample, and of the order")
-    parser.add_argument("--jobs", type=int, default=2, help="workers beside the nights")
+    parser.add_argument("--jobs", type=int, default=3, help="workers beside the nights")
     parser.add_argument("--machines", choices=["auto", "paper", "real"], default="auto")
     parser.add_argument("--no-nights", action="store_true", help="kill no parts of Airflow")
     parser.add_argument("--list", action="store_true", help="say which cases there are")

@@ -227,7 +227,10 @@ LOST = "(unreachable|lost|no answer|absent|gone|Unable to connect)"
 
 
 def taken_away() -> Iterator[Case]:
-    """Yield those where the build instance goes while it pulls: the first error marks the pull."""
+    """Yield those where the build instance goes while it pulls: the first error marks the pull.
+
+    Each further try waits three minutes for a machine that may only be booting.
+    """
     pulling = ({"kind": "registry_error", "target": "*", "status": 500},)
     for mishap, what in (("released", "instance released"), ("power", "machine without power")):
         yield Case(
@@ -245,6 +248,6 @@ def quick_cases() -> list[Case]:
         *ssh_faults(),
         *machine_faults(),
         *lagging(),
-        *taken_away(),
     ]
-    return sorted(found, key=lambda case: case.world)
+    # What mostly waits comes first: it takes minutes, and no core.
+    return [*taken_away(), *sorted(found, key=lambda case: case.world)]

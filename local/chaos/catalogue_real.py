@@ -21,7 +21,6 @@ WORTH = (
     (BUILD, "pull_images", "registry_truncated"),
     (BUILD, "pull_images", "registry_truncated, lasting"),
     (BUILD, "pull_images", "disk_full"),
-    (BUILD, "pull_images", "instance released"),
     (BUILD, "pull_images", "machine without power"),
     (BUILD, "add_kubelet_package", "package_missing 404"),
     (BUILD, "add_kubelet_package", "package_missing 503"),

@@ -28,7 +28,7 @@ from local.chaos.promises import broken
 from local.chaos.world import World, world
 from local.cloud_files import TARGET
 
-RUN_WITHIN_S = 300.0
+RUN_WITHIN_S = 540.0
 GONE_WITHIN_S = 20.0
 CASES_OF_A_WORLD = 12  # then a new one, so that what is kept does not pile up
 RUNNER = "airflow in one process"
