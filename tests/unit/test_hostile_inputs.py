@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from ack_preload.domain.tags import MAX_VALUE, run_tag
 from ack_preload.hooks.account import Account
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.host import Host
+from ack_preload.hooks.kube import KubeHook
 from ack_preload.hooks.node_ssh import NodeSshHook
 from ack_preload.operators.inputs import ReadInputsOperator
 from ack_preload.operators.node_pool import ApplyNodePoolOperator
@@ -67,6 +69,7 @@ GRAMMARS: dict[str, Callable[[str, Any], str]] = {
     "digest": grammar.digest,
     "label key": grammar.label_key,
     "label value": grammar.label_value,
+    "namespace": grammar.dns_label,
 }
 
 
@@ -156,6 +159,18 @@ def test_hooks_put_no_hostile_id_into_a_path() -> None:
     ]
     for call in calls:
         assert gets_through("id", call) == []
+
+
+def test_no_hostile_word_stands_in_a_path_of_kubernetes() -> None:
+    api: Any = None
+    hook = KubeHook(api, "c1")
+    pod = {"metadata": {"name": "pod"}}
+    run = asyncio.run
+    assert gets_through("namespace", lambda text: run(hook.pod(text, "pod"))) == []
+    assert gets_through("namespace", lambda text: run(hook.pod("default", text))) == []
+    assert gets_through("namespace", lambda text: run(hook.delete_pod(text, "pod"))) == []
+    assert gets_through("namespace", lambda text: run(hook.create_pod(text, pod))) == []
+    assert gets_through("id", lambda text: run(hook.nodes_of_pool(text))) == []
 
 
 def test_a_machine_of_no_address_is_not_connected_to() -> None:

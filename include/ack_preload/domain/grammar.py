@@ -38,6 +38,7 @@ RUN_ID = re.compile(r"[^\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]{1,250}")
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 LABEL_KEY = re.compile(rf"(?:(?=[^/]{{1,253}}/){_WORD}(?:\.{_WORD})*/)?{_LABEL}", re.ASCII)
+DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 LABEL_VALUE = re.compile(rf"(?:{_LABEL})?", re.ASCII)
 
 
@@ -68,6 +69,7 @@ sha256 = _grammar(SHA256, "64 hexadecimal digits")
 digest = _grammar(DIGEST, "sha256: and 64 hexadecimal digits")
 run_id = _grammar(RUN_ID, "a run id of Airflow's, on one line")
 label_key = _grammar(LABEL_KEY, "a label as Kubernetes has it, such as team or example.com/team")
+dns_label = _grammar(DNS_LABEL, "1 to 63 small letters, digits and '-', not at the ends")
 label_value = _grammar(LABEL_VALUE, "up to 63 letters, digits, '-', '_' and '.', or nothing")
 
 

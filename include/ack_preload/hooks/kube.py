@@ -19,6 +19,7 @@ from ack_preload.domain.errors import (
     ThrottledError,
     UnclearReplyError,
 )
+from ack_preload.domain.grammar import dns_label, identifier
 from ack_preload.domain.workload import NODE_POOL_LABEL
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.kubeconfig import ClusterAccess
@@ -133,7 +134,7 @@ class KubeHook:
         return version
 
     async def nodes_of_pool(self, node_pool_id: str) -> list[NodeView]:
-        selector = f"{NODE_POOL_LABEL}={node_pool_id}"
+        selector = f"{NODE_POOL_LABEL}={identifier('node_pool_id', node_pool_id)}"
         found = await self._list("/api/v1/nodes", labelSelector=selector)
         return [NodeView.from_api(node) for node in found]
 
@@ -146,25 +147,24 @@ class KubeHook:
 
     async def create_pod(self, namespace: str, pod: Mapping[str, Any]) -> dict[str, Any]:
         """Create a Pod; one of that name that is there already is returned as it is."""
-        path = f"/api/v1/namespaces/{namespace}/pods"
         try:
-            return await self._call("POST", path, body=pod)
+            return await self._call("POST", _pods(namespace), body=pod)
         except CloudError as exc:
             if exc.code != "AlreadyExists":
                 raise
-        return await self._call("GET", f"{path}/{pod['metadata']['name']}")
+        return await self._call("GET", _pods(namespace, pod["metadata"]["name"]))
 
     async def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
         try:
-            return await self._call("GET", f"/api/v1/namespaces/{namespace}/pods/{name}")
+            return await self._call("GET", _pods(namespace, name))
         except NotFoundError:
             return None
 
     async def delete_pod(self, namespace: str, name: str) -> None:
         """Delete a Pod at once; one that is not there is fine."""
-        path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+        query = {"gracePeriodSeconds": "0"}
         try:
-            await self._call("DELETE", path, query={"gracePeriodSeconds": "0"})
+            await self._call("DELETE", _pods(namespace, name), query=query)
         except NotFoundError:
             return
 
@@ -249,3 +249,9 @@ def _error_class(status: int) -> type[CloudError]:
     if status >= SERVER_ERROR:
         return CloudUnavailableError
     return NotFoundError if status == NOT_FOUND else CloudError
+
+
+def _pods(namespace: str, name: str = "") -> str:
+    """Return the path of a Pod, or of all of a namespace."""
+    path = f"/api/v1/namespaces/{dns_label('namespace', namespace)}/pods"
+    return f"{path}/{dns_label('pod', name)}" if name else path
