@@ -222,7 +222,7 @@ def lagging() -> Iterator[Case]:
             yield Case(dag, stage, fault, (lost,), after=after, settings=settings)
 
 
-NO_SPACE = "[Nn]o space left on device"  # as the tools have it
+NO_SPACE = "([Nn]o space left on device|Failure writing output)"  # as the tools have it
 LOST = "(unreachable|lost|no answer|absent|gone|Unable to connect)"
 
 
