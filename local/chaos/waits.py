@@ -100,6 +100,8 @@ class Waits:
         beats: list[str] = []
         self._until("a look", lambda: self._beats(beats, killed) and any(self._looks(killed)))
         first = next(self._looks(killed))
+        before = [beat for beat in self._beats(beats, killed) if beat < first["time"]]
+        healthy = healthy_from([*before, first["time"]])
         self._until("all to be looked at again", lambda: self._seen_since(killed))
         looks, seconds = len(list(self._looks(killed))), seconds_between(first["time"], now())
         self._account.disarm(stuck)
@@ -109,12 +111,12 @@ class Waits:
             "with_calls": len(own),
             "lost": self.count - self._number("success"),
             "duplicate_calls": self._duplicates(),
-            "first_poll_after_s": round(seconds_between(healthy_from(beats), first["time"]), 1),
+            "first_poll_after_s": round(seconds_between(healthy, first["time"]), 1),
             "poll_interval_s": POLL_EVERY_S,
             "polls": looks,
             "polls_in_s": round(seconds, 1),
             "started_after_s": round(seconds_between(killed, beats[0]), 1),
-            "healthy_after_s": round(seconds_between(killed, healthy_from(beats)), 1),
+            "healthy_after_s": round(seconds_between(killed, healthy), 1),
             "seconds": round(time.monotonic() - began, 1),
         }
 
@@ -216,7 +218,7 @@ def seconds_between(first: str, last: str) -> float:
 
 
 def healthy_from(beats: Sequence[str]) -> str:
-    """Return from when on Airflow held the triggerer for healthy: no beat was late since.
+    """Return from when on the triggerer was healthy: no beat, or sign of life, was late since.
 
     While it loads what it reads connections with, it answers nobody, and has taken no wait over in
     earnest; on a busy machine that takes half a minute.
