@@ -219,19 +219,20 @@ def test_all_params_say_what_they_are(dagbag: DagBag) -> None:
 
 def dry_run_of(dagbag: DagBag, run_type: DagRunType, **params: bool) -> str:
     """Return what the sweep's template says for a run of that type."""
-    dag = dagbag.dags["sweep_leftovers"]
+    dag: Any = dagbag.dags["sweep_leftovers"]
     given = {name: dag.params[name] for name in dag.params} | params
     template = jinja2.Template(dag.get_task("sweep").is_dry_run)
-    return template.render(params=given, dag_run=SimpleNamespace(run_type=run_type))
+    return str(template.render(params=given, dag_run=SimpleNamespace(run_type=run_type)))
 
 
 def test_the_sweep_deletes_every_hour_and_by_hand_only_when_asked_to(dagbag: DagBag) -> None:
-    assert dagbag.dags["sweep_leftovers"].timetable.expression == "7 * * * *"
+    dag: Any = dagbag.dags["sweep_leftovers"]
+    assert dag.timetable.expression == "7 * * * *"
     assert dry_run_of(dagbag, DagRunType.SCHEDULED) == "False"
     for run_type in set(DagRunType) - {DagRunType.SCHEDULED}:
         assert dry_run_of(dagbag, run_type) == "True", f"{run_type}: a dry run is the default"
         assert dry_run_of(dagbag, run_type, dry_run=False) == "False"
-    told = dagbag.dags["sweep_leftovers"].params.get_param("dry_run").description
+    told = dag.params.get_param("dry_run").description
     assert "hourly runs always delete" in told, "the form must say what the schedule does"
 
 
