@@ -10,7 +10,7 @@ import pytest
 
 from ack_preload.domain.errors import InvalidInputError
 from ack_preload.hooks.account import Account
-from ack_preload.hooks.node_ssh import run_key
+from ack_preload.hooks.run_key import run_key
 
 ACCOUNT = Account("conn", "cn-hangzhou", access_key_id="id", access_key_secret="marker-secret")
 
