@@ -223,7 +223,7 @@ def lagging() -> Iterator[Case]:
 
 
 NO_SPACE = "([Nn]o space left on device|Failure writing output)"  # as the tools have it
-LOST = "(unreachable|lost|no answer|absent|gone|Unable to connect)"
+LOST = "(no look succeeded|cannot be used over SSH|lost)"
 
 
 def taken_away() -> Iterator[Case]:
