@@ -20,6 +20,9 @@ from local.stack import Stack
 LOOK_EVERY_S = 0.03
 CHAIN_WITHIN_S = 1200.0
 HOLD_S = 8  # longer than it takes to see that the call was made
+# A scheduler that is killed at one stage takes along what runs beside it, whose own turn is then
+# at its next try. All tasks have three.
+LAST_TRY = {"task process": 1, "scheduler": 2}
 # Airflow waits minutes until it believes that a part of it died; these make it quick. Quicker, and
 # a scheduler that is late on a busy machine takes its own tasks for those of a dead one.
 QUICK_TO_NOTICE = (
@@ -64,7 +67,7 @@ class Killer:
                 continue
             if kill.victim == "triggerer":
                 self._kill_triggerer(kill, row)
-            elif row.state == "running" and row.try_number == 1:
+            elif row.state == "running" and row.try_number <= LAST_TRY[kill.victim]:
                 self._kill_running(kill, row)
             elif kill.fault_id and not kill.is_done:
                 self._account.disarm(kill.fault_id)  # its process ended before it was held
