@@ -13,6 +13,7 @@ import queue
 import random
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -33,6 +34,7 @@ from local.stack import choose_machines
 
 MOST_OF_A_WORLD = 12  # cases that one worker takes at a time: they share a local cloud
 AIRFLOW_WITHIN_S = 1500.0
+ENDS_WITHIN_S = 60.0
 RUNNER = "airflow in one process"
 
 
@@ -55,6 +57,7 @@ class Lanes:
         self.waits: dict[str, Any] | None = None
         self._groups: queue.SimpleQueue[list[Case]] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self._started: list[subprocess.Popen[str]] = []
 
     def add(self, result: Result) -> None:
         with self._lock:
@@ -66,19 +69,47 @@ class Lanes:
                     print(f"        {name}: {line}", flush=True)
 
     def run(self, cases: Iterable[Case], jobs: int, programs: Sequence[Program]) -> None:
-        """Run all cases on so many workers, and beside them the programs, one after another."""
-        for group in grouped(cases):
+        """Run all cases on so many workers, and beside them the programs, one after another.
+
+        Cases that mostly wait have workers of their own: they take minutes, and no core.
+        """
+        groups = grouped(cases)
+        for group in sorted(groups, key=lambda group: not group[0].happens):
             self._groups.put(group)
+        waiting = sum(bool(group[0].happens) for group in groups)
         threads = [
-            threading.Thread(target=self._guarded, args=(self._work, number))
-            for number in range(min(jobs, self._groups.qsize()))
+            threading.Thread(target=self._guarded, args=(self._work, number), daemon=True)
+            for number in range(min(jobs + waiting, len(groups)))
         ]
         if programs:
-            threads.append(threading.Thread(target=self._guarded, args=(self._airflows, programs)))
+            threads.append(
+                threading.Thread(target=self._guarded, args=(self._airflows, programs), daemon=True)
+            )
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """End what still runs; each ends what it started itself."""
+        with self._lock:
+            running = [each for each in self._started if each.poll() is None]
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(ENDS_WITHIN_S)
+            except (
+                subprocess.TimeoutExpired
+            ):  # in a task, where Airflow takes the signal for its own
+                process.kill()
+        for cloud in self.folder.glob("worker-*/world-*/cloud"):
+            subprocess.run(
+                [sys.executable, "-m", "emulator", "--state", str(cloud), "--reap"], check=False
+            )
 
     def _guarded(self, lane: object, argument: object) -> None:
         try:
@@ -97,6 +128,7 @@ class Lanes:
                 for case in group:
                     if worker is None or not worker.is_alive:
                         worker = WorkerProcess(self.folder / f"worker-{number}").__enter__()
+                        self._started.append(worker.process)
                     self.add(worker.run(case, RUNNER))
         finally:
             if worker is not None:
@@ -116,6 +148,7 @@ class Lanes:
                     stderr=file,
                     text=True,
                 )
+            self._started.append(process)
             self._read(process, program, log)
 
     def _read(self, process: subprocess.Popen[str], program: Program, log: Path) -> None:
@@ -168,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[], help="part of a name, or #N")
     parser.add_argument("--sample", type=int, default=0, help="so many cases, by the seed")
     parser.add_argument("--seed", type=int, default=0, help="of the sample, and of the order")
-    parser.add_argument("--jobs", type=int, default=3, help="workers beside the nights")
+    parser.add_argument("--jobs", type=int, default=2, help="workers beside the nights")
     parser.add_argument("--machines", choices=["auto", "paper", "real"], default="auto")
     parser.add_argument("--no-nights", action="store_true", help="kill no parts of Airflow")
     parser.add_argument("--list", action="store_true", help="say which cases there are")
@@ -217,7 +250,12 @@ def judged(
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     lanes = Lanes(folder)
-    lanes.run(cases, options.jobs, programs)
+    signal.signal(signal.SIGTERM, _interrupted)  # as after Ctrl-C: what was started is stopped
+    try:
+        lanes.run(cases, options.jobs, programs)
+    except KeyboardInterrupt:
+        print("\nInterrupted; what was started is stopped.")
+        return 130
     seconds = time.monotonic() - began
     content = report.report(lanes.results, seed=options.seed, seconds=seconds, waits=lanes.waits)
     report.write_json(folder / "report.json", content)
@@ -228,6 +266,10 @@ def judged(
     for line in lanes.trouble:
         print(f"The harness failed: {line}")
     return 1 if bad or lanes.trouble else 0
+
+
+def _interrupted(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

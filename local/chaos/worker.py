@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -171,6 +172,7 @@ def main() -> int:
     # Airflow prints; what the starter reads has a way of its own.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # and its local cloud ends
     worker = Worker(Path(sys.argv[1]))
     print(json.dumps({"ready": True}), file=answers, flush=True)
     try:

@@ -87,6 +87,12 @@ class WorkerProcess:
             return result
 
     @property
+    def process(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise WorkerError("not started")
+        return self._process
+
+    @property
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
