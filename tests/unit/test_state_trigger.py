@@ -20,7 +20,15 @@ from ack_preload.domain.errors import (
 )
 from ack_preload.domain.waits import ABSENT, WAITS, Wait
 from ack_preload.triggers import state
-from ack_preload.triggers.probes import PROBES, Look, Observation, Probe, Subject, each_look
+from ack_preload.triggers.probes import (
+    PROBES,
+    Look,
+    Observation,
+    Probe,
+    Shared,
+    Subject,
+    each_look,
+)
 from ack_preload.triggers.state import LONGEST_PAUSE, StateTrigger
 
 Scripted = list[Observation | Exception]
@@ -205,6 +213,7 @@ async def test_a_plain_function_can_be_a_probe() -> None:
         return Observation(f"{conn_id}/{subject['thing_id']}")
 
     async with each_look(seen)("conn") as probe:
+        assert not isinstance(probe, Shared)
         assert await probe({"thing_id": "t-1"}) == Observation("conn/t-1")
 
 
