@@ -68,8 +68,8 @@ class Lanes:
                 for line in getattr(result, name):
                     print(f"        {name}: {line}", flush=True)
 
-    def run(self, cases: Iterable[Case], jobs: int, programs: Sequence[Program]) -> None:
-        """Run all cases on so many workers, and beside them the programs, one after another.
+    def run(self, cases: Iterable[Case], jobs: int, programs: Sequence[Sequence[Program]]) -> None:
+        """Run all cases on so many workers, and beside them each row of programs.
 
         Cases that mostly wait have workers of their own: they take minutes, and no core.
         """
@@ -81,9 +81,9 @@ class Lanes:
             threading.Thread(target=self._guarded, args=(self._work, number), daemon=True)
             for number in range(min(jobs + waiting, len(groups)))
         ]
-        if programs:
+        for row in programs:
             threads.append(
-                threading.Thread(target=self._guarded, args=(self._airflows, programs), daemon=True)
+                threading.Thread(target=self._guarded, args=(self._airflows, row), daemon=True)
             )
         for thread in threads:
             thread.start()
@@ -225,22 +225,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return judged(layout, cases, programs, options, is_whole=is_whole)
 
 
-def programs_of(machines: str) -> list[Program]:
-    """Return what needs a whole Airflow: nights with kills, and many waits at once."""
-    nights = "local.chaos.nights"
-    found = [Program("nights-paper", (nights, "--machines", "paper"))]
+def programs_of(machines: str) -> list[list[Program]]:
+    """Return what needs a whole Airflow, nights with kills and many waits at once, in two rows."""
+
+    def nights(plan: str, kind: str, *more: str) -> Program:
+        command = ("local.chaos.nights", "--machines", kind, "--plan", plan, *more)
+        return Program(f"nights-{plan}", command)
+
+    first, second = [nights("tasks", "paper")], [nights("scheduler", "paper")]
     if machines == "real":
-        small = ("--set", "content_scale=0.02")
-        found.append(
-            Program("nights-real", (nights, "--machines", "real", "--plan", "real", *small))
-        )
-    return [*found, Program("waits", ("local.chaos.waits",), gives_cases=False)]
+        first.append(nights("real", "real", "--set", "content_scale=0.02"))
+    second.append(Program("waits", ("local.chaos.waits",), gives_cases=False))
+    return [first, second]
 
 
 def judged(
     layout: Layout,
     cases: Sequence[Case],
-    programs: Sequence[Program],
+    programs: Sequence[Sequence[Program]],
     options: argparse.Namespace,
     *,
     is_whole: bool,

@@ -11,6 +11,7 @@ The environment has to name Airflow's home and database before this module is im
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -101,7 +102,9 @@ class Airflow:
         :param patience: by task: the seconds after which its waits are over.
         :raises RunError: when it has no end within the time, or nothing is left to run.
         """
-        dag = self._bag.dags[dag_id]
+        # A real task process parses its DAG anew; here the conf of a run would stay in the params.
+        dag = copy.copy(self._bag.dags[dag_id])
+        dag.params = copy.deepcopy(dag.params)
         outcome = Outcome(dag_id, run_id)
         session = new_session()
         deadline = time.monotonic() + within_s

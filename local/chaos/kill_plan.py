@@ -102,13 +102,9 @@ def task_and_triggerer(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)
 
 def scheduler(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)) -> Plan:
     """Kill the scheduler once at every stage, with all that runs under it, as by its cgroup."""
-    # The pool is there from the night before: it is changed now. A teardown dies before its call,
-    # so that its next try has something to wait for, and loses the triggerer in that wait.
-    holds = {
-        **STAGES,
-        (ROLLOUT, "promote_snapshot"): "ModifyClusterNodePool",
-        **dict.fromkeys(TEARDOWNS, ""),
-    }
+    # A teardown dies before its call, so that its next try has something to wait for, and loses the
+    # triggerer in that wait.
+    holds = {**STAGES, **dict.fromkeys(TEARDOWNS, "")}
     runs = [Kill("scheduler", *stage, hold=hold) for stage, hold in holds.items()]
     waits = [Kill("triggerer", *stage) for stage in TEARDOWNS]
     return Plan("scheduler", tuple(k for k in (*runs, *waits) if k.dag in dags))
