@@ -11,7 +11,6 @@ import json
 import os
 import queue
 import random
-import selectors
 import shutil
 import signal
 import subprocess
@@ -57,6 +56,7 @@ class Lanes:
         self.waits: dict[str, Any] | None = None
         self._groups: queue.SimpleQueue[list[Case]] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
         self._started: list[subprocess.Popen[str]] = []
 
     def add(self, result: Result) -> None:
@@ -95,13 +95,14 @@ class Lanes:
 
     def stop(self) -> None:
         """End what still runs; each ends what it started itself."""
-        with self._lock:
-            running = [each for each in self._started if each.poll() is None]
+        self._stopping.set()
+        running = [each for each in self._started if each.poll() is None]
         for process in running:
             process.terminate()
+        deadline = time.monotonic() + ENDS_WITHIN_S
         for process in running:
             try:
-                process.wait(ENDS_WITHIN_S)
+                process.wait(max(0.0, deadline - time.monotonic()))
             except (
                 subprocess.TimeoutExpired
             ):  # in a task, where Airflow takes the signal for its own
@@ -126,6 +127,8 @@ class Lanes:
                 except queue.Empty:
                     return
                 for case in group:
+                    if self._stopping.is_set():
+                        return
                     if worker is None or not worker.is_alive:
                         worker = WorkerProcess(self.folder / f"worker-{number}").__enter__()
                         self._started.append(worker.process)
@@ -136,6 +139,8 @@ class Lanes:
 
     def _airflows(self, programs: Sequence[Program]) -> None:
         for program in programs:
+            if self._stopping.is_set():
+                return
             home = self.folder / program.name
             shutil.rmtree(home, ignore_errors=True)
             log = self.folder / f"{program.name}.log"
@@ -152,22 +157,18 @@ class Lanes:
             self._read(process, program, log)
 
     def _read(self, process: subprocess.Popen[str], program: Program, log: Path) -> None:
-        deadline = time.monotonic() + AIRFLOW_WITHIN_S
         if process.stdout is None:
             return
+        limit = threading.Timer(AIRFLOW_WITHIN_S, process.terminate)
+        limit.start()
         text = ""
-        with process.stdout, selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while selector.select(max(0.0, deadline - time.monotonic())):
-                line = process.stdout.readline()
-                if not line:
-                    break
+        with process.stdout:
+            for line in process.stdout:
                 if program.gives_cases:
                     self.add(Result(**json.loads(line)))
                 text += line
-            else:
-                process.terminate()
-        if process.wait(120) != 0:
+        limit.cancel()
+        if process.wait(ENDS_WITHIN_S) != 0:
             self.trouble.append(f"{program.name} ended with {process.returncode}; see {log}")
         if not program.gives_cases and text:
             self.waits = json.loads(text)
