@@ -76,6 +76,20 @@ def test_a_cleared_task_gets_an_instance_of_its_own(cloud: Handle) -> None:
     assert first["instance_id"] != second["instance_id"]
 
 
+def test_a_run_that_is_cleared_late_pays_for_one_instance(cloud: Handle) -> None:
+    spent = perform(run_instance(cloud))["instance_id"]
+    perform(StopInstanceOperator(task_id="stop", instance_id=spent))
+    made = perform(run_instance(cloud), context(max_tries=4))
+    assert [each.instance_id for each in built(cloud)] == [made["instance_id"]] != [spent]
+
+
+def test_the_stopped_instance_of_another_run_stays(cloud: Handle) -> None:
+    other = perform(run_instance(cloud), context(run_id="manual__2"))["instance_id"]
+    perform(StopInstanceOperator(task_id="stop", instance_id=other))
+    perform(run_instance(cloud))
+    assert other in cloud.cloud.instances
+
+
 def test_the_target_may_come_as_json(cloud: Handle) -> None:
     operator = run_instance(cloud)
     operator.target = json.dumps(target(cloud))

@@ -30,7 +30,8 @@ class RunBuildInstanceOperator(OrderingOperator):
     """Start the build instance with its blank data disk; return its ids once it is Running.
 
     Returns ``instance_id``, ``disk_id``, ``disk_serial`` and ``private_ip``. A second try finds
-    the instance of the first, by its run tag and by the idempotency token.
+    the instance of the first, by its run tag and by the idempotency token. One of this run that
+    is stopped already, which is so when the run is cleared late, is deleted first.
 
     :param target: the target as a mapping, or its JSON.
     :param disk_gib: size of the data disk; the target's ``build.disk_gib`` when empty.
@@ -65,8 +66,27 @@ class RunBuildInstanceOperator(OrderingOperator):
         self.user_data = user_data
 
     def execute(self, context: Context) -> dict[str, Any]:
+        self.about_to_create(context)
+        self._release_spent(context)
         instance_id = self.obtain(context, as_mapping("target", self.target))
         self.wait_for("instance_running", {"instance_id": instance_id})
+
+    def _release_spent(self, context: Context) -> None:
+        """Delete what cannot be gone on with: its disk is sealed, or nobody knows what is on it.
+
+        It would be paid for beside the new one until the run's teardown.
+        """
+        found = self.hook.instances(self.search(context))
+        spent = sorted(each.instance_id for each in found if each.status in STOPPING)
+        for each in spent:
+            self.hook.delete_instance(each)
+            self.log.info("%s of an earlier try has stopped; told to go", each)
+        if spent:
+            self.wait_for("instance_gone", {"instance_id": spent[0]}, method_name="released")
+
+    def released(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
+        self.read(event)
+        return self.execute(context)
 
     def alive(self, context: Context) -> list[str]:
         found = self.hook.instances(self.search(context))
