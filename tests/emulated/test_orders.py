@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ack_preload.domain.errors import CloudError, ResourceFailedError
+from ack_preload.domain.errors import ResourceFailedError
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.build_instance import (
     DeleteInstanceOperator,
@@ -24,7 +24,7 @@ from emulator.app import Handle, running
 from emulator.faults import SpotReclaim
 from tests.conftest import INSTANT
 from tests.emulated.bad_line import BadLine, Fault, bad_line
-from tests.emulated.driving import Run, connection, deferred_by, fired, perform, target
+from tests.emulated.driving import STARTED, Run, connection, deferred_by, fired, perform, target
 from tests.emulated.trying import RUN, a_try, run_instance, tokens
 
 LIFETIME = timedelta(hours=12)  # expire_after_h of the target
@@ -234,9 +234,29 @@ def test_words_that_differ_from_those_of_the_first_call_lead_to_a_new_token(
     other = RunBuildInstanceOperator(
         task_id="run", target=target(cloud_handle), key_pair_name="demo-nodes", disk_gib=50
     )
-    with pytest.raises(CloudError, match="IdempotentParameterMismatch"):
-        other.execute(a_try(run, try_number=2))
-    assert perform(other, a_try(run, try_number=3))["instance_id"] != made
+    assert perform(other, a_try(run, try_number=2))["instance_id"] != made
+    assert len(set(tokens(line))) == 2
+
+
+def test_a_run_that_was_deleted_and_made_again_has_an_instance_of_its_own(
+    cloud_handle: Handle, line: BadLine
+) -> None:
+    """Its id and so its first token are those of the deleted one, but its store is empty."""
+    gone = fired(deferred_by(run_instance(cloud_handle), a_try(Run())))["id"]
+    released(gone)
+    later = a_try(Run(), started=STARTED + timedelta(minutes=5))
+    assert perform(run_instance(cloud_handle), later)["instance_id"] != gone
+    assert len(set(tokens(line))) == 2, "the release time is another: other words"
+
+
+def test_a_dead_instance_that_a_deleted_run_left_to_its_token_is_not_waited_for(
+    cloud_handle: Handle, line: BadLine
+) -> None:
+    gone = fired(deferred_by(run_instance(cloud_handle), a_try(Run())))["id"]
+    released(gone)
+    cloud_handle.run_until(lambda: gone not in cloud_handle.cloud.instances)
+    waiting = deferred_by(run_instance(cloud_handle), a_try(Run()))
+    assert waiting.method_name == "looked_late", f"{gone} is waited for"
 
 
 def test_two_instances_of_one_run_both_go(cloud_handle: Handle, line: BadLine) -> None:

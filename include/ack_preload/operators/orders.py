@@ -90,7 +90,6 @@ class OrderingOperator(EcsOperator):
             self.log.info("%s of an earlier try found", ", ".join(alive))
             return alive[0]
         order = self._order(context, target)
-        is_repeated = bool(order.sent)
         self._note_each_sending(context, order)
         owner = replace(
             self.ownership(context, target), expires=datetime.fromisoformat(order.expires)
@@ -98,15 +97,19 @@ class OrderingOperator(EcsOperator):
         try:
             answer = self.ask(context, owner, str(order.generation))
         except CloudError as exc:
-            if exc.code == OTHER_WORDS:  # another version of us asked first, and has its answer
+            if exc.code == OTHER_WORDS:
+                # Somebody with our name asked first, and may have been given one: another version
+                # of us, or a run of this id that was deleted, with its store.
                 over = replace(order, sent=_now().isoformat(), answer="", is_over=True)
                 self._keep(context, over)
+                if self.is_first_time(context, OTHER_WORDS):
+                    self.look_again(_now() + self._visible_within, "asked for in other words")
             if exc.code in self.needs:
                 self._wait_for_needs(context)
             raise
         self._keep(context, replace(order, sent=_now().isoformat(), answer=answer))
-        if is_repeated and not self.is_listed(answer):
-            # Just made and not shown yet, or made by an earlier try and gone since.
+        if not self.is_listed(answer):
+            # Just made and not shown yet, or made by another try, or run of this id, and gone.
             self.look_again(_now() + self._visible_within)
         return answer
 
