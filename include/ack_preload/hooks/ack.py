@@ -18,7 +18,7 @@ from ack_preload.domain.errors import (
 from ack_preload.domain.grammar import identifier
 from ack_preload.domain.node_pools import NodePoolView
 from ack_preload.domain.tags import is_of_run, refuse_foreign
-from ack_preload.hooks.ack_reading import NO_POOL, AckReading
+from ack_preload.hooks.ack_reading import NO_CLUSTER, NO_POOL, AckReading
 from ack_preload.hooks.calls import POOL_BUSY
 from ack_preload.hooks.history import installation_of
 
@@ -167,6 +167,8 @@ class AckHook(AckReading):
         """Return the node pools that the run created; none when the cluster is gone."""
         try:
             listed = self.node_pools(cluster_id)
-        except NotFoundError:
+        except NotFoundError as exc:
+            if exc.code != NO_CLUSTER:
+                raise
             return []
         return [p for p in listed if is_of_run(p.tags, run, installation)]

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 VERSION = "2015-12-15"
 NO_POOL = "ErrorNodePoolNotFound"
+NO_CLUSTER = "ErrorClusterNotFound"
+"""The one answer that says that a cluster is gone. Others are NotFound too, and are of an AccessKey
+that was deleted or of an endpoint that has no such call."""
 CLUSTERS = 50  # a page of DescribeClustersV1, which does not say how many it allows
 
 

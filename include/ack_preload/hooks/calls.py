@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUDGET_S",
+    "OF_ALL",
     "POOL_BUSY",
     "look",
     "outcome_of",
@@ -51,6 +52,9 @@ BUDGET_S = 60.0
 """Longest time that one call may be repeated for. Then the task fails and Airflow retries it, with
 no worker held meanwhile."""
 LONGEST_PAUSE_S = 15.0
+OF_ALL = ("InvalidAccessKeyId", "InvalidSecurityToken", "InvalidTimeStamp", "InvalidAccount")
+"""Refusals of the caller. They are written like refusals of a parameter, or like
+``InvalidAccessKeyId.NotFound``, and say nothing of what was asked for."""
 BROKEN = 500  # HTTP: from here on it is the server's fault
 
 
@@ -68,7 +72,7 @@ def translated(exc: TeaException, action: str, *, is_young: bool = False) -> Pre
     request_id = getattr(exc, "request_id", None) or data.get("RequestId") or "unknown"
     message = data.get("Message") or data.get("message") or exc.message or ""
     kind = _kind(action, str(code), status)
-    if is_young and "NotFound" in str(code):
+    if is_young and _is_not_found(str(code)):
         kind = CloudUnavailableError
     return kind(
         str(code),
@@ -84,7 +88,11 @@ def _kind(action: str, code: str, status: int) -> type[CloudError]:
     row = row_for(action, code)
     if status >= BROKEN or (row is not None and row.outcome in (RETRY, ADOPT)):
         return CloudUnavailableError
-    return NotFoundError if "NotFound" in code else CloudError
+    return NotFoundError if _is_not_found(code) else CloudError
+
+
+def _is_not_found(code: str) -> bool:
+    return "NotFound" in code and not code.startswith(OF_ALL)
 
 
 def outcome_of(action: str, exc: PreloadError, *, is_young: bool = False) -> Outcome:
@@ -95,7 +103,7 @@ def outcome_of(action: str, exc: PreloadError, *, is_young: bool = False) -> Out
     """
     match exc:
         case CloudError(code=code):
-            if is_young and "NotFound" in code:
+            if is_young and _is_not_found(code):
                 return Outcome.RETRY
             broken = isinstance(exc, CloudUnavailableError) and row_for(action, code) is None
             return outcome(action, code, BROKEN if broken else 0)

@@ -91,9 +91,9 @@ class Looks:
             body = await self._ask(
                 partial(self._ecs.client.describe_cloud_assistant_status_async, request)
             )
-        except NotFoundError:
-            if len(ids) > 1:
-                raise  # it is about one of them
+        except NotFoundError as exc:
+            if len(ids) > 1 or "Instance" not in exc.code:
+                raise  # it is about one of them, or about something else
             return {}
         with _readable("DescribeCloudAssistantStatus"):
             found = body["InstanceCloudAssistantStatusSet"]["InstanceCloudAssistantStatus"]
@@ -107,7 +107,9 @@ class Looks:
         (task_id,) = ids
         try:
             body = await self._ask(partial(self._ack.client.describe_task_info_async, task_id))
-        except NotFoundError:
+        except NotFoundError as exc:
+            if "Task" not in exc.code:  # its whole code is documented nowhere
+                raise
             return {}
         with _readable("DescribeTaskInfo"):
             error = body.get("error") or {}

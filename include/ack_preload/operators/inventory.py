@@ -14,6 +14,7 @@ from ack_preload.domain.errors import CloudError, NotFoundError, UnclearReplyErr
 from ack_preload.domain.leftovers import Found, RunState, run_named
 from ack_preload.domain.node_pools import NodePoolView
 from ack_preload.domain.tags import CLUSTER_KEY, PREVIOUS_KEY, PRODUCT, PRODUCT_KEY, is_ours
+from ack_preload.hooks.ack_reading import NO_CLUSTER
 
 if TYPE_CHECKING:
     from ack_preload.domain.disks import Snapshot
@@ -97,8 +98,8 @@ class Inventory:
         def look() -> list[NodePoolView]:
             try:
                 return self.ack.node_pools(cluster_id)
-            except NotFoundError:
-                if may_be_gone:
+            except NotFoundError as exc:
+                if may_be_gone and exc.code == NO_CLUSTER:
                     return []
                 raise
 

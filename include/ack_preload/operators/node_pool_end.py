@@ -21,6 +21,7 @@ from ack_preload.domain.pool_runs import (
     tags_of_return,
 )
 from ack_preload.domain.tags import PREVIOUS_KEY, PURPOSE_KEY, is_of_installation, refuse_foreign
+from ack_preload.hooks.ack_reading import NO_CLUSTER
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.base import CloudOperator
 from ack_preload.operators.node_pool import ROLLOUT
@@ -184,7 +185,9 @@ class RestoreNodePoolOperator(PoolsOperator):
         """Return our pools of the cluster; none when the cluster is gone."""
         try:
             listed = self.hook.node_pools(self.cluster_id)
-        except NotFoundError:
+        except NotFoundError as exc:
+            if exc.code != NO_CLUSTER:
+                raise
             return []
         return [pool for pool in listed if is_of_installation(pool.tags, self.installation)]
 

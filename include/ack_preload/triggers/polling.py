@@ -29,6 +29,7 @@ from ack_preload.domain.errors import (
     ThrottledError,
 )
 from ack_preload.hooks.account import Account
+from ack_preload.hooks.calls import OF_ALL
 from ack_preload.hooks.looks import Looks, load_clients
 from ack_preload.hooks.pace import Pace, pace_of
 
@@ -44,9 +45,6 @@ CROWD = 100
 """With so many waits on a board, or more, a new one does not look at once, but with the others that
 begin within ten calls' time of the last look; with fewer waits it is so much less. A triggerer
 that takes hundreds of waits over begins them one after another, for half a minute."""
-
-OF_ALL = ("InvalidAccessKeyId", "InvalidSecurityToken", "InvalidTimeStamp", "InvalidAccount")
-"""Refusals of the caller that are written like refusals of a parameter."""
 
 
 @dataclass(eq=False, slots=True)
