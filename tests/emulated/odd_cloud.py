@@ -1,4 +1,4 @@
-"""A cloud that gives one answer to every call, such as no real one should."""
+"""A cloud that answers every call alike, as no real one should."""
 
 from __future__ import annotations
 
@@ -13,18 +13,26 @@ from ack_preload.hooks.account import Account
 
 
 @contextmanager
-def odd_cloud(body: dict[str, Any] | bytes, status: int = 200) -> Iterator[Account]:
-    """Serve ``body`` and yield the account that leads there."""
+def odd_cloud(
+    body: dict[str, Any] | bytes, status: int = 200, *, then: str = ""
+) -> Iterator[Account]:
+    """Serve ``body`` and yield the account that leads there.
+
+    :param then: the code that later calls are refused with, for what asks again.
+    """
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answers = iter([(status, raw)])
+    later = json.dumps({"Code": then, "Message": "then", "RequestId": "ODD-2"}).encode()
 
     class Answer(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(status)
+            code, said = next(answers, (403, later)) if then else (status, raw)
+            self.send_response(code)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(raw)))
+            self.send_header("Content-Length", str(len(said)))
             self.end_headers()
-            self.wfile.write(raw)
+            self.wfile.write(said)
 
         def do_GET(self) -> None:  # the names that http.server looks for
             self._answer()
@@ -47,5 +55,6 @@ def odd_cloud(body: dict[str, Any] | bytes, status: int = 200) -> Iterator[Accou
             cs_endpoint=place,
             protocol="http",
             installation="x",
+            poll_every_s=0.01,  # pauses between tries grow from here
         )
         server.shutdown()

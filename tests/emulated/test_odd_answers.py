@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from ack_preload.domain.errors import CloudError, NotFoundError
+from ack_preload.domain.errors import CloudError, NotFoundError, UnclearReplyError
 from ack_preload.hooks.account import Account
 from ack_preload.hooks.ack import AckHook
+from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.looks import Looks
+from ack_preload.hooks.whole import DEMANDED
 from ack_preload.operators.inventory import Inventory
 from ack_preload.operators.node_pool_end import DeleteNodePoolOperator, RestoreNodePoolOperator
 from tests.emulated.driving import context
@@ -67,3 +69,75 @@ def test_only_a_cluster_that_is_gone_has_no_pools() -> None:
         assert AckHook("odd", account=account).node_pools_of_run("c1", "run", "x") == []
         with pytest.raises(NotFoundError):
             AckHook("odd", account=account).node_pools("c1")
+
+
+ASKED_AGAIN = "Forbidden.RAM"
+
+
+@pytest.mark.parametrize("kind", [DeleteNodePoolOperator, RestoreNodePoolOperator])
+def test_a_teardown_asks_again_after_an_answer_without_pools(kind: type[Any]) -> None:
+    with (
+        odd_cloud({}, then=ASKED_AGAIN) as account,
+        pytest.raises(CloudError, match=ASKED_AGAIN),
+    ):
+        teardown(kind, account).execute(context())
+
+
+READS: dict[str, tuple[type[Any], str, tuple[str, ...]]] = {
+    "DescribeClusterNodePoolDetail": (AckHook, "node_pool", ("c1", "np1")),
+    "DescribeClusterNodePools": (AckHook, "node_pools", ("c1",)),
+    "DescribeClusterNodes": (AckHook, "nodes", ("c1", "np1")),
+    "DescribeClusterUserKubeconfig": (AckHook, "kubeconfig", ("c1",)),
+    "DescribeClustersV1": (AckHook, "clusters", ()),
+    "DescribeDisks": (EcsHook, "disks", ()),
+    "DescribeInstances": (EcsHook, "instances", ()),
+    "DescribeKeyPairs": (EcsHook, "key_pairs", ()),
+    "DescribeSnapshots": (EcsHook, "snapshots", ()),
+    "ListClusterAddonInstances": (AckHook, "addons", ("c1",)),
+}
+
+
+@pytest.mark.parametrize("action", DEMANDED)
+@pytest.mark.parametrize("is_half", [False, True])
+def test_a_task_asks_again_after_an_answer_without_what_it_asked_for(
+    action: str, is_half: bool
+) -> None:
+    kind, method, arguments = READS[action]
+    halves = [path[0] for path in DEMANDED[action] if len(path) > 1]
+    body: dict[str, Any] = {half: {} for half in halves if is_half}
+    with odd_cloud(body, then=ASKED_AGAIN) as account, pytest.raises(CloudError, match=ASKED_AGAIN):
+        getattr(kind("odd", account=account), method)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("node_pools", ("c1", ["np1"])),
+        ("node_pools_named", ("c1", ["preloaded"])),
+        ("nodes", ("c1", ["np1"])),
+        ("kubeconfig", ("c1",)),
+        ("instances", (["i-1"],)),
+        ("snapshots", (["s-1"],)),
+        ("agents", (["i-1"],)),
+        ("tasks", (["T-1"],)),
+    ],
+)
+@pytest.mark.parametrize("body", [{}, {"Instances": {}, "Snapshots": {}}])
+def test_a_look_that_tells_nothing_is_unclear(
+    method: str, arguments: tuple[Any, ...], body: dict[str, Any]
+) -> None:
+    with odd_cloud(body) as account, pytest.raises(UnclearReplyError):
+        looked(account, method, *arguments)
+
+
+def test_a_list_of_clusters_that_ends_too_early_is_not_all() -> None:
+    body = {"clusters": [], "page_info": {"total_count": 3}}
+    with odd_cloud(body) as account, pytest.raises(UnclearReplyError, match="0 clusters of 3"):
+        AckHook("odd", account=account).clusters()
+
+
+def test_an_empty_list_is_a_list() -> None:
+    with odd_cloud({"nodepools": None}) as account:
+        assert AckHook("odd", account=account).node_pools("c1") == []
+    with odd_cloud({"nodes": []}) as account:
+        assert looked(account, "nodes", "c1", ["np1"]) == {"np1": []}

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ack_preload.domain.errors import NotFoundError
+from ack_preload.domain.errors import NotFoundError, UnclearReplyError
 from ack_preload.domain.grammar import identifier
 from ack_preload.domain.node_pools import Node, NodePoolView
 from ack_preload.hooks.calls import look
 from ack_preload.hooks.cloud import CloudHook, plain
+from ack_preload.hooks.whole import WholeReplies
 
 if TYPE_CHECKING:
     from alibabacloud_cs20151215 import models as cs
@@ -34,7 +35,10 @@ class AckReading(CloudHook):
     def client(self) -> Client:
         from alibabacloud_cs20151215.client import Client
 
-        return Client(self.account.config(self.account.cs_endpoint))
+        class Checked(WholeReplies, Client):  # type: ignore[misc]  # the SDK has no types
+            """The client, which takes no answer for none."""
+
+        return Checked(self.account.config(self.account.cs_endpoint))
 
     def clusters(self) -> list[str]:
         """Return the ids of all clusters of the region, whoever made them."""
@@ -49,8 +53,13 @@ class AckReading(CloudHook):
             listed = [str(each["cluster_id"]) for each in body["clusters"]]
             found += listed
             # By the count and not by the length of a page: nothing says what the longest is.
-            if not listed or len(found) >= body["page_info"]["total_count"]:
+            if len(found) >= body["page_info"]["total_count"]:
                 return found
+            if not listed:
+                raise UnclearReplyError(
+                    f"DescribeClustersV1 lists {len(found)} clusters of "
+                    f"{body['page_info']['total_count']}"
+                )
             request.page_number += 1
 
     def cluster(self, cluster_id: str) -> dict[str, Any]:

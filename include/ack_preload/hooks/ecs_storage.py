@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.disks import Disk, Snapshot
 from ack_preload.hooks.cloud import CloudHook, plain
+from ack_preload.hooks.whole import WholeReplies
 
 if TYPE_CHECKING:
     from alibabacloud_ecs20140526 import models as ecs
@@ -27,7 +28,10 @@ class EcsStorage(CloudHook):
     def client(self) -> Client:
         from alibabacloud_ecs20140526.client import Client
 
-        return Client(self.account.config(self.account.ecs_endpoint))
+        class Checked(WholeReplies, Client):  # type: ignore[misc]  # the SDK has no types
+            """The client, which takes no answer for none."""
+
+        return Checked(self.account.config(self.account.ecs_endpoint))
 
     def disks(
         self, tags: Mapping[str, str] | None = None, *, instance_id: str | None = None
