@@ -11,7 +11,6 @@ The environment has to name Airflow's home and database before this module is im
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -97,14 +96,13 @@ class Airflow:
     ) -> Outcome:
         """Run a DAG to its end.
 
+        :param conf: with every param that any run here sets: that of one run stays in the DAG.
         :param before: called with the id of each task before each of its tries.
         :param skips: tasks that are said to be good and not run.
         :param patience: by task: the seconds after which its waits are over.
         :raises RunError: when it has no end within the time, or nothing is left to run.
         """
-        # A real task process parses its DAG anew; here the conf of a run would stay in the params.
-        dag = copy.copy(self._bag.dags[dag_id])
-        dag.params = copy.deepcopy(dag.params)
+        dag = self._bag.dags[dag_id]
         outcome = Outcome(dag_id, run_id)
         session = new_session()
         deadline = time.monotonic() + within_s

@@ -76,7 +76,7 @@ class Worker:
         made = self._undo.enter_context(world(folder, case.machines, case.settings))
         made.connect(case.settings.get("read_delay_s", 0.0))
         for dag_id in case.after:
-            outcome = self._run(dag_id, {"target": TARGET})
+            outcome = self._run(dag_id, conf_of(dag_id, made))
             if outcome.state != "success":
                 raise RuntimeError(f"{dag_id} without any fault: {outcome.errors}")
             if dag_id == EXPORT:
@@ -105,9 +105,7 @@ class Worker:
     def _try(self, case: Case, place: World, result: Result) -> None:
         account = place.account
         before = account.scene()
-        conf = SWEEP_NOW if case.dag == SWEEP else {"target": TARGET}
-        if case.dag == BUILD:
-            conf = {**conf, "lock_digest": place.lock_digest}
+        conf = conf_of(case.dag, place)
         patience = None if case.patience_s is None else {case.stage: case.patience_s}
         try:
             with Beside(account, case) as beside:
@@ -146,6 +144,14 @@ class Worker:
             if not going or time.monotonic() > deadline:
                 return scene
             time.sleep(0.05)
+
+
+def conf_of(dag_id: str, place: World) -> Mapping[str, Any]:
+    """Return the conf of a run, with every param that differs between two of a DAG."""
+    if dag_id == SWEEP:
+        return SWEEP_NOW
+    conf = {"target": TARGET}
+    return {**conf, "lock_digest": place.lock_digest} if dag_id == BUILD else conf
 
 
 def unexpected(case: Case, outcome: Outcome, result: Result) -> list[str]:
