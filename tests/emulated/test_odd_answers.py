@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ack_preload.domain.errors import CloudError, NotFoundError, UnclearReplyError
 from ack_preload.hooks.account import Account
 from ack_preload.hooks.ack import AckHook
+from ack_preload.hooks.calls import send
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.looks import Looks
 from ack_preload.hooks.whole import DEMANDED
@@ -141,3 +143,20 @@ def test_an_empty_list_is_a_list() -> None:
         assert AckHook("odd", account=account).node_pools("c1") == []
     with odd_cloud({"nodes": []}) as account:
         assert looked(account, "nodes", "c1", ["np1"]) == {"np1": []}
+
+
+BROKEN_KUBECONFIG = b'{"config": "client-key-data: MARKER-SECRET-KEY", "expir'
+
+
+def test_a_kubeconfig_that_is_cut_off_is_not_told() -> None:
+    """Neither by a trigger, whose words go into the database, nor in the log of a task."""
+    with odd_cloud(BROKEN_KUBECONFIG) as account, pytest.raises(UnclearReplyError) as caught:
+        looked(account, "kubeconfig", "c1")
+    assert "Failed to parse the value as json" in str(caught.value)
+    assert "MARKER" not in "".join(traceback.format_exception(caught.value))
+    with odd_cloud(BROKEN_KUBECONFIG) as account:
+        hook = AckHook("odd", account=account)
+        ask = hook._ask("cluster_user_kubeconfig", "c1", hook._kubeconfig(True, 60))
+        with pytest.raises(UnclearReplyError) as caught:
+            send("DescribeClusterUserKubeconfig", ask, budget_s=0)
+    assert "MARKER" not in "".join(traceback.format_exception(caught.value))

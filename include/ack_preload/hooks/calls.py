@@ -55,6 +55,8 @@ LONGEST_PAUSE_S = 15.0
 OF_ALL = ("InvalidAccessKeyId", "InvalidSecurityToken", "InvalidTimeStamp", "InvalidAccount")
 """Refusals of the caller. They are written like refusals of a parameter, or like
 ``InvalidAccessKeyId.NotFound``, and say nothing of what was asked for."""
+QUOTED = ", Value: "
+"""What the SDK writes before a whole reply that is no JSON."""
 BROKEN = 500  # HTTP: from here on it is the server's fault
 
 
@@ -65,7 +67,7 @@ def translated(exc: TeaException, action: str, *, is_young: bool = False) -> Pre
     """
     code = getattr(exc, "code", None)
     if code in (None, "", "None"):  # no connection, no JSON, or no body: no answer to read
-        return UnclearReplyError(f"no readable reply: {exc.message or exc}")
+        return UnclearReplyError(f"no readable reply: {_without_reply(str(exc.message or exc))}")
     status = int(getattr(exc, "statusCode", None) or getattr(exc, "status_code", None) or 0)
     retry_after_ms = getattr(exc, "retry_after", None)
     data: dict[str, Any] = getattr(exc, "data", None) or {}
@@ -89,6 +91,16 @@ def _kind(action: str, code: str, status: int) -> type[CloudError]:
     if status >= BROKEN or (row is not None and row.outcome in (RETRY, ADOPT)):
         return CloudUnavailableError
     return NotFoundError if _is_not_found(code) else CloudError
+
+
+def _without_reply(message: str) -> str:
+    """Leave out the reply itself, which the SDK quotes: a cut kubeconfig has a private key."""
+    return message.partition(QUOTED)[0]
+
+
+def _cause(exc: TeaException, error: PreloadError) -> TeaException | None:
+    """Return what a traceback may show of the SDK's exception; see :func:`_without_reply`."""
+    return None if isinstance(error, UnclearReplyError) else exc
 
 
 def _is_not_found(code: str) -> bool:
@@ -180,7 +192,8 @@ def _once(action: str, request: Callable[[], T], *, is_young: bool) -> T:
     try:
         return request()
     except TeaException as exc:
-        raise translated(exc, action, is_young=is_young) from exc
+        error = translated(exc, action, is_young=is_young)
+        raise error from _cause(exc, error)
 
 
 async def look(request: Callable[[], Awaitable[T]], action: str = "") -> T:
@@ -190,4 +203,5 @@ async def look(request: Callable[[], Awaitable[T]], action: str = "") -> T:
     try:
         return await request()
     except TeaException as exc:
-        raise translated(exc, action) from exc
+        error = translated(exc, action)
+        raise error from _cause(exc, error)
