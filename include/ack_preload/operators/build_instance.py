@@ -92,9 +92,9 @@ class RunBuildInstanceOperator(OrderingOperator):
         found = self.hook.instances(self.search(context))
         return [each.instance_id for each in found if each.status in ALIVE]
 
-    def is_listed(self, resource_id: str) -> bool:
+    def is_listed(self, resource_id: str, *, is_alive: bool) -> bool:
         found = self.hook.instance(resource_id)
-        return found is not None and found.status in ALIVE
+        return found is not None and (found.status in ALIVE or not is_alive)
 
     def ask(self, context: Context, owner: Ownership, salt: str) -> str:
         target = as_mapping("target", self.target)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from ack_preload.domain.errors import CloudError, ResourceFailedError
 from ack_preload.domain.tags import EARLIEST_RELEASE, Ownership
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 ORDER = "order"
 """Key of the task's state store."""
 OTHER_WORDS = "IdempotentParameterMismatch"
+ASKED = "asked"
+"""XCom: the id that this try was given, and that is not listed yet."""
 LOOK_EVERY_S = 5.0
 ON_THE_WAY = timedelta(minutes=1)
 
@@ -73,7 +75,11 @@ class OrderingOperator(EcsOperator):
         """Return the ids of what this run has made already and can go on with."""
         raise NotImplementedError
 
-    def is_listed(self, resource_id: str) -> bool:
+    def is_listed(self, resource_id: str, *, is_alive: bool) -> bool:
+        """Tell whether the cloud lists it.
+
+        :param is_alive: in a state that can be gone on with.
+        """
         raise NotImplementedError
 
     def ask(self, context: Context, owner: Ownership, salt: str) -> str:
@@ -90,6 +96,9 @@ class OrderingOperator(EcsOperator):
             self.log.info("%s of an earlier try found", ", ".join(alive))
             return alive[0]
         order = self._order(context, target)
+        is_repeated = bool(order.sent)
+        if self._is_shown_now(context, order):
+            return order.answer
         self._note_each_sending(context, order)
         owner = replace(
             self.ownership(context, target), expires=datetime.fromisoformat(order.expires)
@@ -107,11 +116,32 @@ class OrderingOperator(EcsOperator):
             if exc.code in self.needs:
                 self._wait_for_needs(context)
             raise
-        self._keep(context, replace(order, sent=_now().isoformat(), answer=answer))
-        if not self.is_listed(answer):
-            # Just made and not shown yet, or made by another try, or run of this id, and gone.
+        order = replace(order, sent=_now().isoformat(), answer=answer)
+        self._keep(context, order)
+        if is_repeated and not self.is_listed(answer, is_alive=True):
+            # Not shown yet, or made by an earlier try and gone since.
             self.look_again(_now() + self._visible_within)
+        if not self.is_listed(answer, is_alive=False):
+            # Not shown yet, or made by a deleted run of this id and gone since.
+            context["ti"].xcom_push(key=ASKED, value=answer)
+            self._look_soon(order)
         return answer
+
+    def _is_shown_now(self, context: Context, order: Order) -> bool:
+        """Tell whether what this very try was given is listed; look again while it may be."""
+        ti = context["ti"]
+        asked = ti.xcom_pull(task_ids=ti.task_id, key=ASKED, map_indexes=ti.map_index)
+        if not order.answer or order.answer != asked:
+            return False
+        if not self.is_listed(order.answer, is_alive=False):
+            self._look_soon(order)
+        return True
+
+    def _look_soon(self, order: Order) -> NoReturn:
+        """Look every few seconds until it is listed, or should have been."""
+        every = timedelta(seconds=self.account.poll_every_s or LOOK_EVERY_S)
+        settled = datetime.fromisoformat(order.sent) + self._visible_within
+        self.look_again(min(settled, _now() + every))
 
     def read_made(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:
         """Read the verdict on what was made; what failed is never asked for again."""

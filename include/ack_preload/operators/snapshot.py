@@ -68,9 +68,9 @@ class CreateSnapshotOperator(OrderingOperator):
         mine = [each for each in found if each.source_disk_id == self.disk_id]
         return [each.snapshot_id for each in mine if each.status in ALIVE]
 
-    def is_listed(self, resource_id: str) -> bool:
+    def is_listed(self, resource_id: str, *, is_alive: bool) -> bool:
         found = self.hook.snapshot(resource_id)
-        return found is not None and found.status in ALIVE
+        return found is not None and (found.status in ALIVE or not is_alive)
 
     def ask(self, context: Context, owner: Ownership, salt: str) -> str:
         lineage = {key: str(value) for key, value in as_mapping("lineage", self.lineage).items()}
