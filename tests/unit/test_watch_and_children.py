@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.api.datamodels._generated import DagRunState as ChildState
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowRuntimeError,
@@ -13,12 +14,21 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
+from airflow.sdk.execution_time.comms import (
+    DagRunStateResult,
+    DRCount,
+    ErrorResponse,
+    GetDagRunState,
+    GetDRCount,
+    OKResponse,
+    TriggerDagRun,
+)
 from airflow.utils.state import DagRunState
 
 from ack_preload.domain.errors import ResourceFailedError
 from ack_preload.operators.children import RunChildDagOperator, child_run_id
 from ack_preload.operators.watch import WatchRunOperator
+from ack_preload.triggers.child_run import ChildRunTrigger
 
 
 def run_with(**states: str | None) -> Any:
@@ -142,6 +152,47 @@ def test_a_child_that_fails_names_its_run_and_the_mend() -> None:
 def test_a_child_that_ends_well_is_enough() -> None:
     run_id = child_run_id("night", "demo")
     operator().execute_complete(parent(None), ("path", {"run_ids": [run_id], run_id: "success"}))
+
+
+async def outcome(states: list[str | None]) -> tuple[str, dict[str, Any]]:
+    """Return what the trigger tells of a child that is in these states, one look after another.
+
+    ``None`` stands for a run that is not there.
+    """
+
+    class Database:
+        def send(self, msg: GetDRCount | GetDagRunState) -> Any:
+            if isinstance(msg, GetDagRunState):
+                return DagRunStateResult(state=ChildState(states[0]))
+            if msg.states is None:
+                return DRCount(count=int(states[0] is not None))
+            found = int(states[0] in msg.states)
+            if not found:
+                states.pop(0)
+            return DRCount(count=found)
+
+    run_id = child_run_id("night", "demo")
+    ends = [DagRunState.SUCCESS, DagRunState.FAILED]
+    sent = ChildRunTrigger("build_preloaded_disk", ends, [run_id], poll_interval=0)
+    path, words = sent.serialize()
+    assert path == f"{ChildRunTrigger.__module__}.ChildRunTrigger"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", Database(), raising=False)
+        (event,) = [each.payload async for each in ChildRunTrigger(**words).run()]
+    found: tuple[str, dict[str, Any]] = event
+    return found
+
+
+@pytest.mark.parametrize("end", ["success", "failed"])
+async def test_a_child_is_waited_for_until_it_ends(end: str) -> None:
+    _, told = await outcome(["queued", "running", end])
+    assert told[child_run_id("night", "demo")] == end
+
+
+async def test_a_child_that_is_deleted_while_it_is_waited_for_fails_with_the_mend() -> None:
+    event = await outcome(["running", None])
+    with pytest.raises(ResourceFailedError, match=r"was deleted .*; clear this task: it starts"):
+        operator().execute_complete(parent(None), event)
 
 
 def test_targets_and_nights_have_children_of_their_own() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.providers.standard.triggers.external_task import DagStateTrigger
 from airflow.sdk.exceptions import AirflowRuntimeError, DagRunTriggerException, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
@@ -13,6 +12,7 @@ from airflow.utils.state import DagRunState
 
 from ack_preload.domain.errors import ResourceFailedError
 from ack_preload.domain.tags import token
+from ack_preload.triggers.child_run import ChildRunTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -90,9 +90,14 @@ class RunChildDagOperator(TriggerDagRunOperator):
         ti.xcom_push(key="trigger_run_id", value=asked.dag_run_id)  # for the link to it
 
     def execute_complete(self, context: Context, event: tuple[str, dict[str, Any]]) -> None:
-        """Fail when the child failed; it was retried on its own, so this is not."""
+        """Fail when the child failed, or is gone; it was retried on its own, so this is not."""
         _, states = event
         for run_id in states["run_ids"]:
+            if run_id in states and states[run_id] is None:
+                raise ResourceFailedError(
+                    f"run {run_id} of {self.child} was deleted while this task waited for it; "
+                    "clear this task: it starts the child anew"
+                )
             if states.get(run_id) != DagRunState.SUCCESS:
                 raise ResourceFailedError(
                     f"run {run_id} of {self.child} is {states.get(run_id)}; see its log, mend the "
@@ -106,7 +111,7 @@ class RunChildDagOperator(TriggerDagRunOperator):
 
     def _await_child(self) -> NoReturn:
         self.defer(
-            trigger=DagStateTrigger(
+            trigger=ChildRunTrigger(
                 dag_id=self.trigger_dag_id,
                 states=[*self.allowed_states, *self.failed_states],
                 run_ids=[str(self.trigger_run_id)],
