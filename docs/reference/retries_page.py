@@ -16,8 +16,8 @@ PACE = (
     "One call is sent again for {budget:.0f} s at most, with pauses that grow at random and "
     "are never shorter than the `Retry-After` of the cloud (`x-acs-retry-after`). A pause that "
     "would end after that is not begun: no worker is held, and Airflow's next try begins no "
-    "sooner than the cloud asked for. What takes minutes (*deferred* below) is not sent again "
-    "in a worker at all: the operator defers, and asks again afterwards."
+    "sooner than the cloud asked for, up to an hour. What takes minutes (*deferred* below) is "
+    "not sent again in a worker at all: the operator defers, and asks again afterwards."
 )
 CALLS = (
     "## Calls\n\nAfter a 5xx or a lost reply nobody knows whether a call was carried out. "

@@ -15,6 +15,7 @@ from ack_preload.domain import errors
 from ack_preload.domain.errors import CloudError, PreloadError
 from ack_preload.operators.retry_policy import (
     JITTER,
+    LONGEST_ASKED,
     LONGEST_DELAY,
     RETRY_POLICY,
     TEARDOWN_POLICY,
@@ -92,6 +93,11 @@ def test_after_a_clear_the_delay_begins_anew() -> None:
 def test_the_next_try_begins_no_sooner_than_the_cloud_asked_for() -> None:
     slower = raised(errors.ThrottledError, retry_after_s=1800)
     assert delay(RETRY_POLICY, slower, 1) >= timedelta(minutes=30)
+
+
+def test_days_that_the_cloud_asks_for_are_not_kept_to() -> None:
+    longer = raised(errors.ThrottledError, retry_after_s=1e12)
+    assert delay(TEARDOWN_POLICY, longer, 1) <= LONGEST_ASKED * (1 + JITTER)
 
 
 def test_mapped_tasks_do_not_come_back_in_step() -> None:

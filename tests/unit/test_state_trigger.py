@@ -71,6 +71,7 @@ def trigger(*, seconds: float = 60, every_s: float | None = 0.001) -> StateTrigg
         conn_id="conn",
         deadline=(datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(),
         every_s=every_s,
+        visible_within_s=0.005,
     )
 
 
@@ -112,6 +113,22 @@ async def test_it_looks_once_even_past_the_deadline() -> None:
 
 async def test_what_was_there_and_is_gone_has_failed() -> None:
     SCRIPT.extend([Observation(ABSENT), Observation("going"), Observation(ABSENT)])
+    ended = await event(trigger())
+    assert (ended["verdict"], ended["state"]) == ("failed", ABSENT)
+
+
+async def test_one_look_that_does_not_show_what_was_seen_fails_nothing() -> None:
+    """A replica that lags answered it."""
+    SCRIPT.extend([Observation("going"), Observation(ABSENT), Observation("going")])
+    SCRIPT.extend([Observation(ABSENT), Observation("done")])
+    sent = trigger()
+    sent.visible_within_s = 60
+    assert (await event(sent))["verdict"] == "done"
+
+
+async def test_looks_that_failed_do_not_begin_an_absence_anew() -> None:
+    unclear = UnclearReplyError("no route")
+    SCRIPT.extend([Observation("going"), Observation(ABSENT), unclear, Observation(ABSENT)])
     ended = await event(trigger())
     assert (ended["verdict"], ended["state"]) == ("failed", ABSENT)
 
@@ -200,6 +217,7 @@ def test_a_slow_wait_is_not_made_faster_by_failed_looks() -> None:
 
 def test_the_pause_that_the_cloud_asks_for_counts() -> None:
     assert trigger()._pause(1, 30.0) >= timedelta(seconds=30)
+    assert trigger()._pause(1, 1e12) < timedelta(minutes=20), "days are taken for a mistake"
 
 
 def test_a_subject_without_name_is_called_by_its_wait() -> None:

@@ -16,13 +16,15 @@ ERRORS = "ack_preload.domain.errors"
 JITTER = 0.2
 """Up to this share is added to each delay, so that mapped tasks do not come back in step."""
 LONGEST_DELAY = timedelta(minutes=15)
+LONGEST_ASKED = timedelta(hours=1)
+"""A longer ``Retry-After`` is taken for a mistake: days would pass with what costs money unseen."""
 
 
 class TreePolicy(ExceptionRetryPolicy):
     """Rules by class of error; the first that matches wins, so a class stands before its base.
 
     The delay of a rule doubles from try to try. It is never shorter than the pause that the cloud
-    asked for (``retry_after_s`` of the error).
+    asked for (``retry_after_s`` of the error), up to an hour.
     """
 
     def evaluate(
@@ -37,7 +39,8 @@ class TreePolicy(ExceptionRetryPolicy):
             return decision
         since_clear = _tries_since_clear(try_number, max_tries, context)
         grown = min(decision.retry_delay * 2 ** min(since_clear - 1, 10), LONGEST_DELAY)
-        asked = timedelta(seconds=getattr(exception, "retry_after_s", None) or 0)
+        asked_s = getattr(exception, "retry_after_s", None) or 0
+        asked = timedelta(seconds=min(asked_s, LONGEST_ASKED.total_seconds()))
         spread = random.uniform(1, 1 + JITTER)  # noqa: S311  # spreads load, hides nothing
         return RetryDecision.retry(max(grown, asked) * spread, decision.reason)
 

@@ -27,6 +27,8 @@ from ack_preload.domain.errors import (
     UnclearReplyError,
 )
 from ack_preload.domain.waits import ABSENT, WAITS, Verdict
+from ack_preload.hooks.account import VISIBLE_WITHIN_S
+from ack_preload.hooks.pace import LONGEST_ASKED_S
 from ack_preload.triggers.probes import PROBES, Observation, Watch, open_watch
 
 LONGEST_PAUSE = timedelta(seconds=60)
@@ -53,6 +55,8 @@ class StateTrigger(BaseTrigger):
     :param deadline: ISO 8601, in UTC. A moment, not a duration: it survives a triggerer
         restart, where a count of attempts would start again from zero.
     :param every_s: pause between two looks; ``None`` takes the wait's own.
+    :param visible_within_s: how late the cloud may list what there is: a resource that was seen
+        has to be absent for so long before it counts as gone.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class StateTrigger(BaseTrigger):
         conn_id: str,
         deadline: str,
         every_s: float | None = None,
+        visible_within_s: float = VISIBLE_WITHIN_S,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's own lacks annotations
         self.wait = wait
@@ -70,6 +75,7 @@ class StateTrigger(BaseTrigger):
         self.conn_id = conn_id
         self.deadline = deadline
         self.every_s = every_s
+        self.visible_within_s = visible_within_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -80,6 +86,7 @@ class StateTrigger(BaseTrigger):
                 "conn_id": self.conn_id,
                 "deadline": self.deadline,
                 "every_s": self.every_s,
+                "visible_within_s": self.visible_within_s,
             },
         )
 
@@ -107,6 +114,7 @@ class StateTrigger(BaseTrigger):
     async def _verdict(self, watch: Watch) -> TriggerEvent:
         wait, deadline = WAITS[self.wait], datetime.fromisoformat(self.deadline)
         seen, missed, shown, pause = False, 0, "", timedelta()
+        absent_since: float | None = None
         while True:  # one look at least, even if the triggerer was down past the deadline
             found, retry_after_s = await self._look(watch, pause, deadline)
             if found is None:
@@ -114,7 +122,10 @@ class StateTrigger(BaseTrigger):
                 verdict, latest = Verdict.PENDING, Observation("unknown: no look succeeded")
             else:
                 missed, latest = 0, found
-                verdict = wait.judge(found.state, seen=seen)
+                now = time.monotonic()
+                absent_since = (absent_since or now) if found.state == ABSENT else None
+                lasting = now - (absent_since or now) >= self.visible_within_s
+                verdict = wait.judge(found.state, seen=seen, lasting=lasting)
                 seen = seen or found.state != ABSENT
                 shown = self._show(found, shown)
             left = deadline - datetime.now(UTC)
@@ -159,7 +170,7 @@ class StateTrigger(BaseTrigger):
     def _pause(self, missed: int, retry_after_s: float) -> timedelta:
         own = self._own_pause()
         grown = min(own * 2 ** min(missed, 10), max(own, LONGEST_PAUSE))
-        pause = max(grown, timedelta(seconds=retry_after_s))
+        pause = max(grown, timedelta(seconds=min(retry_after_s, LONGEST_ASKED_S)))
         spread = random.uniform(1, 1 + JITTER)  # noqa: S311  # spreads load, hides nothing
         return timedelta(seconds=pause.total_seconds() * spread)
 
