@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,6 +31,7 @@ from airflow.utils.db import initdb
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType
 
+from local.chaos.outcome import Outcome, TaskRun
 from local.layout import ROOT
 
 BUNDLE = "dags-folder"  # what Airflow calls the folder of its configuration
@@ -40,36 +40,6 @@ LONG_AGO = timedelta(days=1)
 
 class RunError(Exception):
     """The run could not be carried on: a fault of the harness, or of Airflow."""
-
-
-@dataclass(slots=True)
-class TaskRun:
-    """One task instance as it ended."""
-
-    task_id: str
-    map_index: int
-    state: str
-    tries: int
-
-
-@dataclass(slots=True)
-class Outcome:
-    """A run as it ended: its errors in the order in which they were raised."""
-
-    dag_id: str
-    run_id: str
-    state: str = ""
-    tasks: list[TaskRun] = field(default_factory=list)
-    errors: list[tuple[str, str]] = field(default_factory=list)
-
-    def tries(self, task_id: str) -> int:
-        return max((task.tries for task in self.tasks if task.task_id == task_id), default=0)
-
-    def red(self) -> list[str]:
-        return sorted({t.task_id for t in self.tasks if t.state == TaskInstanceState.FAILED})
-
-    def last_error(self, task_id: str) -> str:
-        return next((text for task, text in reversed(self.errors) if task == task_id), "")
 
 
 class Airflow:

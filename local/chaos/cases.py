@@ -31,7 +31,10 @@ class Case:
     :ivar armed_at: another stage at which they are armed; ``start`` is the start of the run.
     :ivar settings: of the local cloud, beside those without delays.
     :ivar outcome: how the DAG run has to end.
-    :ivar error: of a red one: a regular expression that the first failure has to match.
+    :ivar error: of a red one: a regular expression that the last failure of the stage has to
+        match.
+    :ivar fails: another task than the stage that has to fail, and by that error.
+    :ivar leaves: kinds of resources that the run may leave to the sweep; else it leaves none.
     :ivar after: the DAGs that have to have run without any fault before.
     :ivar patience_s: cuts the deadline of every wait of the stage, for a fault that lasts.
     :ivar relief_s: the faults are removed so long after they first struck.
@@ -48,6 +51,8 @@ class Case:
     faults: tuple[Mapping[str, Any], ...] = ()
     outcome: Outcome = "green"
     error: str = ""
+    fails: str = ""
+    leaves: tuple[str, ...] = ()
     machines: str = "paper"
     armed_at: str = ""
     after: tuple[str, ...] = ()
@@ -75,7 +80,7 @@ class Case:
     @classmethod
     def from_json(cls, text: str) -> Case:
         fields = json.loads(text)
-        tuples = ("faults", "after", "skips", "relieved_at")
+        tuples = ("faults", "after", "skips", "relieved_at", "leaves")
         return cls(**fields | {name: tuple(fields[name]) for name in tuples})
 
 
@@ -91,7 +96,7 @@ class Result:
     runner: str
     expected: str
     outcome: str = ""
-    error: str = ""  # of the task that failed first
+    error: str = ""  # the one that was expected, else the first
     tries: int = 0  # of the stage
     struck: int = 0
     seconds: float = 0.0

@@ -87,6 +87,7 @@ TEARDOWNS = (
     "delete_canary_pool",
     "delete_pools",
 )
+WITH_A_POOL = ("node_pool", "instance", "disk")  # what a pool that does not go leaves
 TIMED_OUT = "WaitTimeoutError"
 
 
@@ -98,6 +99,7 @@ def stuck_cases() -> Iterator[Case]:
         yield Case(
             dag, stage, what, fault, "red", TIMED_OUT, after=after, patience_s=PATIENCE_S,
             relieved_at=() if stage in TEARDOWNS else TEARDOWNS,
+            leaves=WITH_A_POOL if stage in TEARDOWNS else (),
         )  # fmt: skip
 
 
@@ -123,7 +125,7 @@ def resource_faults() -> Iterator[Case]:
     sold_out = {"kind": "no_stock", "times": 0}
     yield Case(
         MEASURE, "measure_sample", "no_stock", (sold_out,), "red",
-        NEVER_READY, after=FOR_ROLLOUT, patience_s=PATIENCE_S,
+        NEVER_READY, "compare", after=FOR_ROLLOUT, patience_s=PATIENCE_S,
     )  # fmt: skip
     broken: dict[str, Any] = {"kind": "node_error", "message": "node initialization failed"}
     for stage in ("add_canary_node", "promote_snapshot"):
@@ -133,7 +135,7 @@ def resource_faults() -> Iterator[Case]:
         )  # fmt: skip
     yield Case(
         MEASURE, "measure_sample", "node_error", ({**broken, "times": 0},), "red",
-        NEVER_READY, after=FOR_ROLLOUT, patience_s=PATIENCE_S,
+        NEVER_READY, "compare", after=FOR_ROLLOUT, patience_s=PATIENCE_S,
     )  # fmt: skip
 
 
@@ -204,7 +206,7 @@ def package_faults() -> Iterator[Case]:
         yield Case(BUILD, stage, f"package_missing {status}", once, after=FOR_BUILD)
     yield Case(
         MEASURE, "measure_sample", "package_missing 404", ({**missing, "times": 0},), "red",
-        NEVER_READY, after=FOR_ROLLOUT, patience_s=PATIENCE_S,
+        NEVER_READY, "compare", after=FOR_ROLLOUT, patience_s=PATIENCE_S,
     )  # fmt: skip
 
 

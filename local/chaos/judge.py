@@ -52,11 +52,7 @@ class Kept:
 
 def leaked(before: Scene, after: Scene, kept: Kept) -> list[str]:
     """Name what came since and is still there, whoever made it and whatever its tags say."""
-    nodes = {
-        line["id"]
-        for line in after.alive
-        if line["kind"] == "instance" and line.get("node_pool_id") in kept.node_pools
-    }
+    nodes = {node for pool_id in kept.node_pools for node in _wanted_nodes(after, pool_id)}
     keep = {*kept.snapshots, *kept.node_pools, *nodes}
     return sorted(
         f"{line['kind']} {line['id']} ({line['name']})"
@@ -67,16 +63,38 @@ def leaked(before: Scene, after: Scene, kept: Kept) -> list[str]:
     )
 
 
+def _wanted_nodes(scene: Scene, pool_id: str) -> list[str]:
+    """Return the nodes of a pool that it is to have, the oldest first: a further one is left."""
+    nodes = [
+        line
+        for line in scene.alive
+        if line["kind"] == "instance" and line.get("node_pool_id") == pool_id
+    ]
+    nodes.sort(key=lambda line: str(line["created"]))
+    return [str(line["id"]) for line in nodes[: _desired_size(scene, pool_id)]]
+
+
+def _desired_size(scene: Scene, pool_id: str) -> int:
+    return int(scene.resources.get(f"node_pool {pool_id}", {}).get("desired_size") or 0)
+
+
 def doubled(before: Scene, after: Scene) -> list[str]:
-    """Name what there was more of at once than one run, or one pool, may ever have."""
+    """Name what there was more of at once than one run, or one pool, may ever have.
+
+    What was there before counts as well, for a pool that was there may get a second node; but
+    only where something came since.
+    """
     grouped: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    still = {line["id"] for line in before.alive}
     for line in after.lines:
-        if line["id"] not in before.ids:
+        if line["id"] in still or line["id"] not in before.ids:
             grouped[_place(line, after.lines)].append(line)
     found = []
     for (what, where), lines in sorted(grouped.items()):
+        if all(line["id"] in still for line in lines):
+            continue
         most = at_once(lines)
-        if most > _limit(what, lines):
+        if most > _limit(what, max(_desired_size(after, where), _desired_size(before, where))):
             ids = ", ".join(sorted(str(line["id"]) for line in lines))
             found.append(f"{most} of {what} at once for {where}: {ids}")
     return found
@@ -97,7 +115,9 @@ def _place(line: Line, lines: Sequence[Line]) -> tuple[str, str]:
     return kind, run
 
 
-def _limit(what: str, lines: Sequence[Line]) -> int:
+def _limit(what: str, desired_size: int) -> int:
+    if what == "node":
+        return max(1, desired_size)
     return DISKS_OF_A_MACHINE if what in ("disk", "disk of a node") else 1
 
 

@@ -10,7 +10,6 @@ import itertools
 import json
 import logging
 import os
-import re
 import shutil
 import signal
 import sys
@@ -21,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from ack_preload.store import Run
-from local.chaos.airflow_runs import Airflow, Outcome
+from local.chaos.airflow_runs import Airflow
 from local.chaos.cases import BUILD, EXPORT, SWEEP, SWEEP_NOW, Case, Result
 from local.chaos.judge import Scene, doubled, leaked, touched
 from local.chaos.mishaps import Beside
+from local.chaos.outcome import Outcome, left_open, shown_error, unexpected
 from local.chaos.promises import broken
 from local.chaos.world import World, world
 from local.cloud_files import TARGET
@@ -33,7 +33,6 @@ RUN_WITHIN_S = 540.0
 GONE_WITHIN_S = 20.0
 CASES_OF_A_WORLD = 12  # then a new one, so that what is kept does not pile up
 RUNNER = "airflow in one process"
-UNCOUNTED = frozenset({"disk_full", "assistant_absent"})  # conditions, which count no strikes
 
 
 class Worker:
@@ -115,7 +114,7 @@ class Worker:
             account.disarm_all()
         result.outcome = "green" if outcome.state == "success" else "red"
         result.tries = outcome.tries(case.stage)
-        result.error = next((f"{task}: {text}" for task, text in outcome.errors), "")
+        result.error = shown_error(case, outcome)
         self._judge(case, place, before, outcome, result)
 
     def _judge(
@@ -126,6 +125,7 @@ class Worker:
             result.false_green = broken(place, Run(case.dag, outcome.run_id), after)
         result.problems += unexpected(case, outcome, result)
         result.left_before_sweep = leaked(before, after, place.kept())
+        result.problems += left_open(case, result)
         if SWEEP not in case.skips:
             sweep = self._run(SWEEP, SWEEP_NOW)
             if sweep.state != "success":
@@ -152,21 +152,6 @@ def conf_of(dag_id: str, place: World) -> Mapping[str, Any]:
         return SWEEP_NOW
     conf = {"target": TARGET}
     return {**conf, "lock_digest": place.lock_digest} if dag_id == BUILD else conf
-
-
-def unexpected(case: Case, outcome: Outcome, result: Result) -> list[str]:
-    """Return in what the run differs from what the case says must come of it."""
-    found = []
-    if result.outcome != case.outcome:
-        found.append(f"is {result.outcome}, expected {case.outcome}: {outcome.errors[-3:]}")
-    elif case.outcome == "red" and not any(
-        re.search(case.error, text, re.DOTALL) for _, text in outcome.errors
-    ):
-        found.append(f"is red, but not by /{case.error}/: {outcome.errors[:2]}")
-    counted = [fault for fault in case.faults if fault["kind"] not in UNCOUNTED]
-    if counted and not result.struck:
-        found.append("the fault never struck: this proves nothing")
-    return found
 
 
 def asked() -> Iterator[Case]:

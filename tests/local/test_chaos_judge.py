@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from emulator.faults.kinds import KINDS
 from local.chaos import report
 from local.chaos.__main__ import grouped, sample
 from local.chaos.cases import ORDER, Case, Result, chosen
-from local.chaos.catalogue import quick_cases
+from local.chaos.catalogue import quick_cases, stuck
 from local.chaos.catalogue_real import real_cases
 from local.chaos.judge import Kept, Scene, at_once, doubled, leaked, touched
 from local.chaos.kill_plan import DEFERRED, STAGES, TEARDOWNS
+from local.chaos.outcome import Outcome, TaskRun, left_open, unexpected
 from local.chaos.promises import on_paper
 
 NOTHING = Scene([], {})
@@ -44,7 +46,12 @@ def test_what_is_kept_or_was_there_before_or_went_is_not_leaked() -> None:
         line("instance", "i-0"),
     ]
     before = Scene([line("instance", "i-0")], {})
-    assert leaked(before, Scene(lines, {}), Kept({"s-1"}, {"np-1"})) == []
+    pool = {"node_pool np-1": {"id": "np-1", "desired_size": 1}}
+    kept = Kept({"s-1"}, {"np-1"})
+    assert leaked(before, Scene(lines, pool), kept) == []
+    later = "2026-01-01T00:00:02+00:00"
+    more = [*lines, line("instance", "i-3", node_pool_id="np-1", created=later)]
+    assert leaked(before, Scene(more, pool), kept) == ["instance i-3 (i-3)"]
 
 
 def test_two_instances_of_one_run_at_once_are_one_too_many() -> None:
@@ -73,6 +80,64 @@ def test_two_nodes_of_a_pool_and_two_pools_of_a_name_are_doubled() -> None:
         "2 of node at once for np-1",
         "2 of node_pool at once for c1/canary",
     ]
+
+
+def test_what_comes_beside_what_was_there_is_doubled() -> None:
+    pool = line("node_pool", "np-1", name="pool", cluster_id="c1", run="rollout/1")
+    node = line("instance", "i-1", node_pool_id="np-1", run="rollout/1")
+    before = Scene([pool, node], {})
+    sizes = {"node_pool np-1": {"id": "np-1", "desired_size": 1}}
+    twin = line("node_pool", "np-2", name="pool", cluster_id="c1", run="rollout/2")
+    assert doubled(before, Scene([pool, node, twin], sizes)) == [
+        "2 of node_pool at once for c1/pool: np-1, np-2"
+    ]
+    second = Scene([pool, node, line("instance", "i-2", node_pool_id="np-1")], sizes)
+    assert doubled(before, second) == ["2 of node at once for np-1: i-1, i-2"]
+    assert doubled(second, second) == []  # nothing came since
+    wanted = {"node_pool np-1": {"id": "np-1", "desired_size": 2}}
+    assert doubled(before, Scene(second.lines, wanted)) == []
+
+
+STUCK = Case("build", "stop_instance", "stuck", (stuck("instance", "Stopping"),), "red", "WaitT")
+
+
+def ended(*errors: tuple[str, str], red: str) -> Outcome:
+    tasks = [TaskRun(task, -1, "failed" if task == red else "success", 1) for task, _ in errors]
+    return Outcome("build", "1", "failed", tasks, list(errors))
+
+
+def red_result(**more: Any) -> Result:
+    result = Result.of(STUCK, "r")
+    result.outcome, result.struck = "red", 1
+    return replace(result, **more)
+
+
+def test_a_red_run_is_right_only_by_the_last_error_of_the_task_that_was_to_fail() -> None:
+    timed_out = ("stop_instance", "WaitTimeoutError: i-1 is Stopping")
+    got_over = ("stop_instance", "CloudError: Throttling")
+    assert unexpected(STUCK, ended(got_over, timed_out, red="stop_instance"), red_result()) == []
+    of_another = ("delete_key_pair", timed_out[1])
+    (found,) = unexpected(STUCK, ended(of_another, red="delete_key_pair"), red_result())
+    assert "['delete_key_pair'] failed, and not stop_instance" in found
+    (found,) = unexpected(STUCK, ended(timed_out, got_over, red="stop_instance"), red_result())
+    assert "not by /WaitT/: CloudError: Throttling" in found
+    other = replace(STUCK, fails="delete_key_pair")
+    assert unexpected(other, ended(of_another, red="delete_key_pair"), red_result()) == []
+
+
+def test_a_run_that_is_green_for_red_or_met_no_fault_is_unexpected() -> None:
+    green = red_result(outcome="green")
+    assert "is green, expected red" in unexpected(STUCK, ended(red=""), green)[0]
+    missed = red_result(struck=0)
+    right = ended(("stop_instance", "WaitTimeoutError: x"), red="stop_instance")
+    assert unexpected(STUCK, right, missed) == ["the fault never struck: this proves nothing"]
+
+
+def test_what_teardowns_leave_to_the_sweep_is_bad_unless_the_case_says_so() -> None:
+    left = red_result(left_before_sweep=["instance i-1 (build)", "disk d-1 (build)"])
+    assert left_open(STUCK, left) == ["left to the sweep: instance i-1 (build), disk d-1 (build)"]
+    assert left_open(replace(STUCK, leaves=("instance", "disk")), left) == []
+    assert left_open(STUCK, red_result()) == []
 
 
 def test_a_disk_of_a_machine_beside_its_system_disk_is_meant() -> None:
