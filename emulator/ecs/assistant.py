@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MAX_INSTANCES = 100
 MAX_STOPPED = 50
 MAX_CONTENT = 24 * 1024  # after base64
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no user and no folder of a machine has one
 DEFAULT_TIMEOUT_S, MIN_TIMEOUT_S, MAX_TIMEOUT_S = 60, 10, 86400
 
 
@@ -70,6 +72,9 @@ def run_command(cloud: Cloud, params: Params) -> dict[str, Any]:
     timeout_s = params.get("Timeout", DEFAULT_TIMEOUT_S)
     if timeout_s < MIN_TIMEOUT_S:
         raise invalid("Timeout", f"{timeout_s} is less than {MIN_TIMEOUT_S}")
+    for name in ("Username", "WorkingDir"):
+        if CONTROL.search(params.get(name, "")):
+            raise invalid(name, f"{params[name]!r} has a control character")
     invocation = Invocation(
         invoke_id=cloud.ids.assistant("t"),
         command_id=cloud.ids.assistant("c"),

@@ -116,6 +116,10 @@ async def carry_out(cloud: Cloud, invocation: Invocation, run: Run) -> None:
                 await start(cloud, invocation, run, instance)
             if run.script is not None:
                 await see_through(cloud, invocation, run, run.script)
+    except Exception:  # a fault of the emulator, which is logged; the command must not stay live
+        if not run.is_over:
+            run.end(RunStatus.ERROR, cloud.now(), "ExecutionException")
+        raise
     finally:
         if run.script is not None:
             run.script.close()

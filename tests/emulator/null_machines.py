@@ -91,6 +91,7 @@ class NullMachines:
         self._kube = kube
         self.steps: list[tuple[str, str]] = []
         self.fails: set[str] = set()  # names of steps
+        self.stumbles: set[str] = set()  # those that raise what no machine may
         self.held: dict[str, asyncio.Event] = {}  # steps that wait until the event is set
         self.scripts: list[NullScript] = []  # all that were run, in their order
         self.refuses = ""  # the code with which scripts are refused
@@ -106,6 +107,8 @@ class NullMachines:
             await self.held[name].wait()
         if name in self.fails:
             raise MachineError(f"{what}: {name} failed on purpose")
+        if name in self.stumbles:
+            raise ValueError(f"{what}: {name} stumbled on purpose")
 
     def add_node(self, name: str, instance_id: str) -> None:
         status = {"conditions": [{"type": "Ready", "status": "True"}]}

@@ -95,6 +95,18 @@ async def test_a_script_that_cannot_be_started_is_an_error(world: World) -> None
     assert invoke_id in world.cloud.failures[-1]["reason"]
 
 
+async def test_a_command_that_the_emulator_itself_stumbles_over_does_not_stay_live(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.machines.stumbles.add("run script")
+    instance_id = await world.running()
+    invoke_id = world.command(instance_id)
+    await world.move(0)
+    assert told(world, invoke_id) == ("Error", "Failed", "ExecutionException", None)
+    assert agent(world, instance_id)["ActiveTaskCount"] == 0
+    assert "stumbled on purpose" in caplog.text
+
+
 # -- instances and their agents
 
 NOT_RUNNING = ("Aborted", "Failed", "InstanceNotRunning", None)
