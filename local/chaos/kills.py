@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from local.chaos.kill_plan import Kill, Plan
 from local.chaos.metadata import Metadata, Row
 from local.chaos.neighbours import Account
+from local.processes import find
 from local.stack import Stack
 
 LOOK_EVERY_S = 0.03
@@ -101,22 +103,35 @@ class Killer:
             self._triggerers.add(row.triggerer_id)
 
     def _strike(self, kill: Kill, pid: int) -> None:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return  # it went by itself just now, or is being started again
-        kill.pid = pid
+        if strike(pid):
+            kill.pid = pid
 
     def _pid(self, component: str) -> int:
-        for each in self._stack.state["components"]:
-            if each["name"] == component:
-                return int(each["pid"])
-        return 0
+        return pid_of_component(self._stack.state["components"], component)
 
 
 def _precedes(other: Kill, kill: Kill) -> bool:
     same = (other.dag, other.stage) == (kill.dag, kill.stage)
     return same and other.victim != "triggerer"
+
+
+def strike(pid: int) -> bool:
+    """Kill a process; tell whether there was one. 0 is no process: to the system, it is us all."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False  # it went by itself just now, or is being started again
+    return True
+
+
+def pid_of_component(components: Iterable[Mapping[str, Any]], name: str) -> int:
+    """Return the process of a part that runs; 0 for none, also when another has its number now."""
+    for each in components:
+        if each["name"] == name and find(int(each["pid"]), float(each["started"])):
+            return int(each["pid"])
+    return 0
 
 
 def pid_of_task(ti_id: str) -> int:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import sqlite3
 import sys
 import time
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ack_preload.domain.waits import WAITS
+from local.chaos.kills import pid_of_component, strike
 from local.chaos.many_disks import disks_of_running, order_instances, take_snapshot
 from local.chaos.metadata import Metadata
 from local.chaos.neighbours import Account
@@ -136,11 +135,9 @@ class Waits:
         return own | {"connection_id": CONN_ID, "extra": json.dumps(extra)}
 
     def _kill_triggerer(self) -> str:
-        (pid,) = (
-            each["pid"] for each in self._stack.state["components"] if each["name"] == "triggerer"
-        )
-        killed = now()
-        os.kill(int(pid), signal.SIGKILL)
+        pid, killed = pid_of_component(self._stack.state["components"], "triggerer"), now()
+        if not strike(pid):
+            raise WaitsError("there was no triggerer to kill")
         self._say(f"triggerer {pid} killed with {self.count} tasks deferred")
         return killed
 
