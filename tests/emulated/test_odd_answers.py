@@ -160,3 +160,12 @@ def test_a_kubeconfig_that_is_cut_off_is_not_told() -> None:
         with pytest.raises(UnclearReplyError) as caught:
             send("DescribeClusterUserKubeconfig", ask, budget_s=0)
     assert "MARKER" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("method", ["instances", "snapshots"])
+def test_what_a_first_page_does_not_list_is_not_missing(method: str) -> None:
+    body = {"Instances": {"Instance": []}, "Snapshots": {"Snapshot": []}, "NextToken": "page-2"}
+    with odd_cloud(body) as account, pytest.raises(UnclearReplyError, match="0 of 1 ids"):
+        looked(account, method, ["x-1"])
+    with odd_cloud({**body, "NextToken": ""}) as account:
+        assert looked(account, method, ["x-1"]) == {}

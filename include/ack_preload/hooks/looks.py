@@ -7,8 +7,7 @@ and the wait goes on. An answer that cannot be read is no answer, and never "not
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, TypeVar
@@ -23,6 +22,7 @@ from ack_preload.hooks.calls import look
 from ack_preload.hooks.cloud import plain
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.pace import pace_of
+from ack_preload.hooks.whole import readable
 
 T = TypeVar("T")
 
@@ -61,9 +61,9 @@ class Looks:
             region_id=self._region, instance_ids=json.dumps(list(ids)), max_results=AT_ONCE
         )
         body = await self._ask(partial(self._ecs.client.describe_instances_async, request))
-        with _readable("DescribeInstances"):
+        with readable("DescribeInstances"):
             found = [Instance.from_api(each) for each in body["Instances"]["Instance"]]
-        return {instance.instance_id: instance for instance in found}
+        return _all_of(ids, {instance.instance_id: instance for instance in found}, body)
 
     async def snapshots(self, ids: Sequence[str]) -> dict[str, Snapshot]:
         """Return those of up to 100 snapshots that the cloud lists, by id."""
@@ -73,9 +73,9 @@ class Looks:
             region_id=self._region, snapshot_ids=json.dumps(list(ids)), max_results=AT_ONCE
         )
         body = await self._ask(partial(self._ecs.client.describe_snapshots_async, request))
-        with _readable("DescribeSnapshots"):
+        with readable("DescribeSnapshots"):
             found = [Snapshot.from_api(each) for each in body["Snapshots"]["Snapshot"]]
-        return {snapshot.snapshot_id: snapshot for snapshot in found}
+        return _all_of(ids, {snapshot.snapshot_id: snapshot for snapshot in found}, body)
 
     async def agents(self, ids: Sequence[str]) -> dict[str, str]:
         """Return whether Cloud Assistant hears of up to 100 instances, ``true`` or ``false``.
@@ -95,7 +95,7 @@ class Looks:
             if len(ids) > 1 or "Instance" not in exc.code:
                 raise  # it is about one of them, or about something else
             return {}
-        with _readable("DescribeCloudAssistantStatus"):
+        with readable("DescribeCloudAssistantStatus"):
             found = body["InstanceCloudAssistantStatusSet"]["InstanceCloudAssistantStatus"]
             return {each["InstanceId"]: each["CloudAssistantStatus"].lower() for each in found}
 
@@ -111,7 +111,7 @@ class Looks:
             if "Task" not in exc.code:  # its whole code is documented nowhere
                 raise
             return {}
-        with _readable("DescribeTaskInfo"):
+        with readable("DescribeTaskInfo"):
             error = body.get("error") or {}
             told = (str(error[key]) for key in ("code", "message") if error.get(key))
             return {task_id: (str(body["state"]), ": ".join(told))}
@@ -134,7 +134,7 @@ class Looks:
         request = cs.DescribeClusterNodePoolsRequest()
         ask = self._ack.client.describe_cluster_node_pools_async
         body = await self._ask(partial(ask, cluster_id, request))
-        with _readable("DescribeClusterNodePools"):
+        with readable("DescribeClusterNodePools"):
             return [NodePoolView.from_api(pool) for pool in body["nodepools"]]
 
     async def nodes(self, cluster_id: str, pool_ids: Sequence[str]) -> dict[str, list[Node]]:
@@ -150,7 +150,7 @@ class Looks:
             if page > 1:
                 await self.pace.turn()
             listed = await self._page_of_nodes(cluster_id, only, page)
-            with _readable("DescribeClusterNodes"):
+            with readable("DescribeClusterNodes"):
                 for each in listed:
                     pool_id = only or each.get("nodepool_id")
                     if pool_id in found:
@@ -183,7 +183,7 @@ class Looks:
             if exc.code == NO_POOL:
                 return []
             raise
-        with _readable("DescribeClusterNodes"):
+        with readable("DescribeClusterNodes"):
             listed: list[dict[str, Any]] = body["nodes"]
         return listed
 
@@ -194,7 +194,7 @@ class Looks:
 
     async def _ask(self, request: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
         answer = await self._heard(lambda: look(request))
-        with _readable("the cloud"):
+        with readable("the cloud"):
             return plain(answer.body)
 
     async def _heard(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -208,9 +208,8 @@ class Looks:
         return answer
 
 
-@contextmanager
-def _readable(action: str) -> Iterator[None]:
-    try:
-        yield
-    except (AttributeError, KeyError, TypeError, ValueError) as exc:
-        raise UnclearReplyError(f"the answer of {action} cannot be read: {exc!r}") from exc
+def _all_of(ids: Sequence[str], found: dict[str, T], body: Mapping[str, Any]) -> dict[str, T]:
+    """Refuse an answer that goes on elsewhere: what it does not list may be there all the same."""
+    if body.get("NextToken") and not found.keys() >= set(ids):
+        raise UnclearReplyError(f"{len(found)} of {len(ids)} ids were listed, and a next page")
+    return found

@@ -7,7 +7,8 @@ would be taken for gone. So each answer is looked at before it becomes a model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ack_preload.domain.errors import UnclearReplyError
@@ -52,3 +53,15 @@ def refuse_partial(action: str, body: Any) -> None:
             if not isinstance(found, Mapping) or key not in found:
                 raise UnclearReplyError(f"the answer of {action} has no {'.'.join(path)}")
             found = found[key]
+
+
+@contextmanager
+def readable(action: str) -> Iterator[None]:
+    """Let what cannot be read of an answer be no answer.
+
+    :raises UnclearReplyError: as :func:`refuse_partial`.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise UnclearReplyError(f"the answer of {action} cannot be read: {exc!r}") from exc
