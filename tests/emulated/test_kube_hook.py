@@ -27,9 +27,10 @@ from ack_preload.hooks.account import Account
 from ack_preload.hooks.kube import KubeHook, NodeView, read_answer
 from ack_preload.hooks.kubeconfig import ClusterAccess
 from ack_preload.hooks.looks import Looks
-from ack_preload.triggers.kube import Clusters, observe_node
+from ack_preload.triggers.kube import UNREACHABLE, Clusters, look_at_pod, observe_node
 from emulator.clock import Clock
 from emulator.kube.cluster import KubeCluster
+from tests.emulated.odd_cloud import odd_cloud
 
 NODE = "cn-hangzhou.198.18.0.11"
 NO_ACCOUNT = Account("unused", "cn-hangzhou")
@@ -227,8 +228,26 @@ def test_what_the_server_refuses_becomes_an_error_of_ours(
 
 
 @pytest.mark.parametrize("text", ["[1]", "", "nonsense"])
-def test_an_answer_that_is_no_object_is_empty(text: str) -> None:
-    assert read_answer(200, text, "GET /x") == {}
+def test_an_answer_that_is_no_object_is_none(text: str) -> None:
+    with pytest.raises(UnclearReplyError, match="GET /x is answered 200"):
+        read_answer(200, text, "GET /x")
+
+
+@pytest.mark.parametrize("body", [b'{"items": [{"met', b"{}", b'{"items": [{"metadata": {}}]}'])
+async def test_an_answer_without_what_was_asked_for_tells_nothing(
+    kube: Running, body: bytes
+) -> None:
+    with odd_cloud(body) as there:
+        access = replace(kube.access(), server=f"http://{there.cs_endpoint}")
+        member = {"instance_id": "i-1", "node_name": "i-1"}
+        pod = {"cluster_id": "c1", "namespace": "default", "pod": "ack-preload-1"}
+        async with KubeHook.connect(access, "c1") as hook, AsyncExitStack() as stack:
+            clusters = Clusters(Looks(NO_ACCOUNT), stack)
+            clusters.known["c1"] = hook
+            assert (await observe_node(clusters, "c1", "np1", member)).state == UNREACHABLE
+            assert "c1" not in clusters.known, "a new kubeconfig may lead elsewhere"
+            clusters.known["c1"] = hook
+            assert (await look_at_pod(clusters, pod)).state == UNREACHABLE
 
 
 async def test_neither_key_nor_token_shows_in_the_text_of_an_access(kube: Running) -> None:

@@ -23,6 +23,7 @@ from ack_preload.domain.grammar import dns_label, identifier
 from ack_preload.domain.workload import NODE_POOL_LABEL
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.kubeconfig import ClusterAccess
+from ack_preload.hooks.whole import readable
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
@@ -130,19 +131,22 @@ class KubeHook:
 
     async def version(self) -> str:
         """Return the API server's version; tells whether it can be reached at all."""
-        version: str = (await self._call("GET", "/version"))["gitVersion"]
-        return version
+        answer = await self._call("GET", "/version")
+        with readable("GET /version"):
+            return str(answer["gitVersion"])
 
     async def nodes_of_pool(self, node_pool_id: str) -> list[NodeView]:
         selector = f"{NODE_POOL_LABEL}={identifier('node_pool_id', node_pool_id)}"
         found = await self._list("/api/v1/nodes", labelSelector=selector)
-        return [NodeView.from_api(node) for node in found]
+        with readable("GET /api/v1/nodes"):
+            return [NodeView.from_api(node) for node in found]
 
     async def events_of_node(self, node_name: str, reason: str) -> list[EventView]:
         """Return the kubelet's events on one node with one reason; kept for about an hour."""
         selector = f"reason={reason},source=kubelet"
         found = await self._list("/api/v1/events", fieldSelector=selector)
-        views = (EventView.from_api(event) for event in found)
+        with readable("GET /api/v1/events"):
+            views = [EventView.from_api(event) for event in found]
         return [view for view in views if view.node == node_name]
 
     async def create_pod(self, namespace: str, pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,8 +177,9 @@ class KubeHook:
         query["limit"] = str(PAGE)
         while True:
             page = await self._call("GET", path, query=query)
-            found += page.get("items") or []
-            token = (page.get("metadata") or {}).get("continue")
+            with readable(f"GET {path}"):
+                found += page["items"] or []  # Go writes null for a list of none
+                token = (page.get("metadata") or {}).get("continue")
             if not token:
                 return found
             query["continue"] = token
@@ -228,16 +233,19 @@ class KubeHook:
 def read_answer(status: int, text: str, what: str) -> dict[str, Any]:
     """Return the JSON object of an answer.
 
+    :raises UnclearReplyError: when it says that all is well, and then nothing that can be read.
     :raises CloudError: with Kubernetes' own reason as its code.
     """
     try:
         data = json.loads(text)
     except ValueError:
-        data = {}
+        data = None
+    if status < 300:  # noqa: PLR2004  # HTTP: success
+        if not isinstance(data, dict):
+            raise UnclearReplyError(f"{what} is answered {status} without a JSON object")
+        return data
     if not isinstance(data, dict):
         data = {}
-    if status < 300:  # noqa: PLR2004  # HTTP: success
-        return data
     code = data.get("reason") or f"HTTP{status}"
     message = f"{what}: {data.get('message') or text[:200]}"
     raise _error_class(status)(code, message, request_id="none")

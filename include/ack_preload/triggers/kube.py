@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from ack_preload.domain.errors import CloudError, UnclearReplyError
 from ack_preload.domain.waits import ABSENT
 from ack_preload.hooks.kube import KubeHook
 from ack_preload.hooks.looks import Looks
+from ack_preload.hooks.whole import readable
 from ack_preload.triggers.polling import lookout
 from ack_preload.triggers.probes import Observation, Probe, Shared, Subject, nodes_board
 
@@ -103,17 +105,18 @@ async def pod_running(conn_id: str) -> AsyncIterator[Probe]:
     """
     async with lookout(conn_id) as shared, AsyncExitStack() as stack:
         clusters = Clusters(shared.looks, stack)
+        yield partial(look_at_pod, clusters)
 
-        async def look(subject: Subject) -> Observation:
-            cluster_id = subject["cluster_id"]
-            try:
-                hook = await clusters.get(cluster_id)
-                pod = await hook.pod(subject["namespace"], subject["pod"])
-            except (UnclearReplyError, CloudError) as exc:
-                return _unreachable(clusters, cluster_id, exc)
+
+async def look_at_pod(clusters: Clusters, subject: Subject) -> Observation:
+    cluster_id = subject["cluster_id"]
+    try:
+        hook = await clusters.get(cluster_id)
+        pod = await hook.pod(subject["namespace"], subject["pod"])
+        with readable("GET Pod"):
             return Observation(ABSENT) if pod is None else observe_pod(pod)
-
-        yield look
+    except (UnclearReplyError, CloudError) as exc:
+        return _unreachable(clusters, cluster_id, exc)
 
 
 def observe_pod(pod: Mapping[str, Any]) -> Observation:
