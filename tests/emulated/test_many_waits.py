@@ -98,6 +98,10 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.05)
 
 
+async def nothing() -> None:
+    """Change nothing: the waits end by themselves."""
+
+
 async def while_waiting(
     waits: list[StateTrigger], then: Callable[[], Awaitable[Any]]
 ) -> Counter[str]:
@@ -175,7 +179,7 @@ def test_an_account_that_is_throttled_rests_as_a_whole(cloud: Handle) -> None:
     (struck,) = (number for number, entry in enumerate(entries) if entry.get("faults"))
     asked = datetime.fromisoformat(entries[struck]["time"])
     # What was under way already may still arrive; then nothing for the second that it asked for.
-    later = [at for at in moments(cloud)[struck + 1 :] if at - asked > timedelta(seconds=0.2)]
+    later = [at for at in moments(cloud)[struck + 1 :] if at - asked > timedelta(seconds=0.5)]
     assert later[0] - asked >= timedelta(seconds=0.95)
 
 
@@ -195,9 +199,6 @@ def test_a_line_that_is_cut_and_one_that_is_slow_cost_no_wait(cloud: Handle) -> 
 def test_an_answer_that_cannot_be_read_is_not_taken_for_absence(cloud: Handle) -> None:
     ids = order(cloud, 3)
     waits = [trigger("instance_gone", within_s=0.3, instance_id=each) for each in ids]
-
-    async def nothing() -> None:
-        """They are all still there."""
 
     with cloud.fault(EmptyBody(target="DescribeInstances", times=0)):
         ends = asyncio.run(while_waiting(waits, nothing))
@@ -249,11 +250,14 @@ def test_a_resource_that_is_not_shown_yet_is_waited_for(
 
 def test_a_deadline_is_kept_by_the_loop_that_takes_a_wait_over(cloud: Handle) -> None:
     ids = order(cloud, 30)
-    waits = [trigger("instance_running", within_s=1, instance_id=each) for each in ids]
+    # It would look once in a minute: so a look before the deadline is the one at the start.
+    waits = [trigger("instance_running", 60, within_s=5, instance_id=each) for each in ids]
+    deadline = datetime.now(UTC) + timedelta(seconds=5)
+    taken = deadline - timedelta(seconds=2)
 
     async def killed() -> None:
         running = [asyncio.create_task(outcome(wait)) for wait in waits]
-        await until(lambda: calls(cloud))
+        await until(lambda: calls(cloud) and datetime.now(UTC) > taken)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -261,16 +265,12 @@ def test_a_deadline_is_kept_by_the_loop_that_takes_a_wait_over(cloud: Handle) ->
     asyncio.run(killed())
     before = len(calls(cloud))
     taken_over = [StateTrigger(**wait.serialize()[1]) for wait in waits]
-    began = datetime.now(UTC)
-
-    async def nothing() -> None:
-        """Change nothing: they run into their deadlines."""
 
     ends = asyncio.run(while_waiting(taken_over, nothing))
     assert ends == {"pending: Pending": 30}
-    assert datetime.now(UTC) - began < timedelta(seconds=1.5)
-    first = moments(cloud)[before]
-    assert first - began < timedelta(seconds=0.5), "it looks at once, whatever was seen before"
+    # Counted anew, it would be three seconds later.
+    assert datetime.now(UTC) < deadline + timedelta(seconds=2.5)
+    assert moments(cloud)[before] < deadline, "it looks at once, whatever was seen before"
 
 
 def test_node_pools_nodes_and_tasks_of_a_cluster_are_looked_at_together(
@@ -287,9 +287,6 @@ def test_node_pools_nodes_and_tasks_of_a_cluster_are_looked_at_together(
         *(trigger("nodes_gone", **pools[1]) for _ in range(5)),
         *(trigger("ack_task_succeeded", task_id=task) for _ in range(5)),
     ]
-
-    async def nothing() -> None:
-        """Everything is there already."""
 
     ends = asyncio.run(while_waiting(waits, nothing))
     assert ends == {

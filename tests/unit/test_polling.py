@@ -55,11 +55,11 @@ def refusal(code: str, kind: type[CloudError] = CloudError) -> CloudError:
 async def test_a_wait_alone_looks_at_once_and_when_it_is_due() -> None:
     cloud = Cloud({"a": "Running"})
     board, loop = cloud.board(), asyncio.get_running_loop()
+    async with asyncio.timeout(5):
+        assert await board.look("a", 0) == "Running"
     began = loop.time()
-    assert await board.look("a") == "Running"
-    assert loop.time() - began < 0.2
     assert await board.look("a", 0.2) == "Running"
-    assert loop.time() - began >= 0.2
+    assert loop.time() - began >= 0.19
     assert await board.look("b") is None
     assert cloud.calls == [["a"], ["a"], ["b"]]
 
