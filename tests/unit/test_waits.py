@@ -67,5 +67,10 @@ def test_a_resource_that_was_there_and_is_gone_has_failed() -> None:
     assert WAITS["instance_running"].judge(ABSENT, seen=True) is Verdict.FAILED
 
 
+@pytest.mark.parametrize("name", ["instance_running", "instance_stopped"])
+def test_a_resource_that_one_look_does_not_show_may_be_there(name: str) -> None:
+    assert WAITS[name].judge(ABSENT, seen=True, lasting=False) is Verdict.PENDING
+
+
 def test_a_resource_that_should_go_is_done_when_it_is_gone() -> None:
     assert WAITS["instance_gone"].judge(ABSENT, seen=True) is Verdict.DONE

@@ -41,18 +41,21 @@ class Wait:
     every: timedelta
     within: timedelta
 
-    def judge(self, state: str, *, seen: bool = False) -> Verdict:
+    def judge(self, state: str, *, seen: bool = False, lasting: bool = True) -> Verdict:
         """Return the verdict on ``state``.
 
         :param seen: whether this wait saw the resource before. The cloud may list a new
             resource late, so ``absent`` alone is pending; one that was there and is gone
             will not come back.
+        :param lasting: whether it is ``absent`` for longer than the cloud's answers lag. A single
+            one may come from a replica that does not know of the resource yet.
         """
         if state in self.done:
             return Verdict.DONE
-        if state in self.failed or (seen and state == ABSENT):
-            return Verdict.FAILED
-        return Verdict.PENDING
+        if state == ABSENT:
+            is_gone = lasting and (seen or ABSENT in self.failed)
+            return Verdict.FAILED if is_gone else Verdict.PENDING
+        return Verdict.FAILED if state in self.failed else Verdict.PENDING
 
 
 def _wait(done: str, failed: str = "", *, every_s: float, within_m: float) -> Wait:

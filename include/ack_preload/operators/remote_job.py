@@ -139,6 +139,7 @@ class RemoteJobOperator(CloudOperator):
                 conn_id=self.conn_id,
                 deadline=(datetime.now(UTC) + within).isoformat(),
                 every_s=self._every_s(),
+                visible_within_s=self.account.visible_within_s,
             ),
             method_name="resume",
         )
