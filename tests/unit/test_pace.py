@@ -22,7 +22,7 @@ async def moments(pace: Pace, calls: int) -> list[float]:
 
 
 async def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
-    pace = Pace(100)
+    pace, began = Pace(100), time.monotonic()
     turns = [asyncio.create_task(pace.turn()) for _ in range(100)]
     rest = asyncio.create_task(moments(pace, 30))
     for _ in range(3):
@@ -30,7 +30,7 @@ async def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
     assert all(turn.done() for turn in turns), "a burst waits for nothing"
     taken = await rest
     assert taken == sorted(taken), "first come, first served"
-    assert taken[-1] >= 0.25
+    assert time.monotonic() - began >= 0.28
 
 
 async def test_what_was_not_used_is_not_saved_for_ever() -> None:
