@@ -23,6 +23,7 @@ from ack_preload.domain.grammar import dns_label, identifier
 from ack_preload.domain.workload import NODE_POOL_LABEL
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.kubeconfig import ClusterAccess
+from ack_preload.hooks.loading import load
 from ack_preload.hooks.whole import readable
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ class KubeHook:
     @classmethod
     @asynccontextmanager
     async def connect(cls, access: ClusterAccess, cluster_id: str) -> AsyncIterator[KubeHook]:
-        from kubernetes_asyncio.client import ApiClient  # 1.6 s
+        await load("kubernetes_asyncio.client")
+        from kubernetes_asyncio.client import ApiClient
 
         with access.configuration() as configuration:
             api = ApiClient(configuration)

@@ -22,6 +22,7 @@ from ack_preload.domain.grammar import address
 from ack_preload.domain.host_key import host_key
 from ack_preload.hooks.account import Account
 from ack_preload.hooks.host import Host
+from ack_preload.hooks.loading import load
 from ack_preload.hooks.run_key import run_key
 from ack_preload.hooks.ssh_calls import CONNECT_TIMEOUT_S, ScriptCall, ScriptResult, arun, run
 
@@ -161,6 +162,7 @@ class NodeSshHook(BaseHook):
 
     async def arun(self, call: ScriptCall, within_s: float) -> ScriptResult:
         """As :meth:`run`, with one attempt: a trigger looks again anyway."""
+        await load("asyncssh", "airflow.providers.ssh.hooks.ssh")
         import asyncssh
 
         asyncssh.set_log_level("WARNING")  # else a dozen lines in the task log for every look
