@@ -15,6 +15,13 @@ SWEEP_NOW: Mapping[str, Any] = {"dry_run": False, "grace_min": 0}
 ORDER = (EXPORT, BUILD, ROLLOUT, MEASURE, SWEEP)
 """The DAGs in the order in which one needs what another made."""
 
+TEARDOWNS = (
+    "discard_snapshot",
+    "delete_instance",
+    "go_way_back",
+    "delete_canary_pool",
+    "delete_pools",
+)
 Outcome = Literal["green", "red"]
 PATIENCE_S = 4.0
 """Waits are over so soon where a case is about one that does not end: nobody has 15 minutes."""
@@ -41,6 +48,9 @@ class Case:
     :ivar relieved_at: the faults are removed when one of these stages begins: what lasted longer
         than the run had patience is over when the run cleans up.
     :ivar happens: what the harness does itself in the middle, see ``mishaps.py``.
+    :ivar then: DAGs that have to be green after it, without any fault: they prove what it made.
+    :ivar because: faults that bring the run to the stage, armed at ``because_at``, over at the
+        stage; ``patience_s`` is for the waits of that task then.
     :ivar skips: tasks that are said to be good and not run: only to prove that it is noticed. The
         sweep may be among them.
     """
@@ -61,6 +71,9 @@ class Case:
     relief_s: float | None = None
     relieved_at: tuple[str, ...] = ()
     happens: str = ""
+    then: tuple[str, ...] = ()
+    because: tuple[Mapping[str, Any], ...] = ()
+    because_at: str = ""
     skips: tuple[str, ...] = ()
 
     @property
@@ -80,7 +93,7 @@ class Case:
     @classmethod
     def from_json(cls, text: str) -> Case:
         fields = json.loads(text)
-        tuples = ("faults", "after", "skips", "relieved_at", "leaves")
+        tuples = ("faults", "after", "skips", "relieved_at", "leaves", "then", "because")
         return cls(**fields | {name: tuple(fields[name]) for name in tuples})
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from local.chaos.cases import BUILD, EXPORT, MEASURE, PATIENCE_S, ROLLOUT, SWEEP, Case
+from local.chaos.cases import (
+    BUILD,
+    EXPORT,
+    MEASURE,
+    PATIENCE_S,
+    ROLLOUT,
+    SWEEP,
+    TEARDOWNS,
+    Case,
+)
 
 FOR_BUILD, FOR_ROLLOUT = (EXPORT,), (EXPORT, BUILD)
 FOR_CHANGE = (EXPORT, BUILD, ROLLOUT, BUILD)  # the pool is there, and a newer snapshot
@@ -19,7 +28,6 @@ ANSWERS: dict[str, Mapping[str, Any]] = {
     "server_error, after": {"kind": "server_error", "status": 500, "after": True},
     "reset_before": {"kind": "reset_before"},
     "reset_after": {"kind": "reset_after"},
-    "slow": {"kind": "slow", "seconds": 1.0},
     "empty_body": {"kind": "empty_body"},
 }
 """Faults of an answer. A single call of a stage is lost, late or refused: all recover."""
@@ -41,7 +49,6 @@ CALLS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
     (MEASURE, "create_baseline_pool", FOR_ROLLOUT, "CreateClusterNodePool"),
     (MEASURE, "measure_sample", FOR_ROLLOUT, "ModifyClusterNodePool"),
     (MEASURE, "delete_pools", FOR_ROLLOUT, "DeleteClusterNodepool"),
-    (SWEEP, "sweep", FOR_BUILD, "DescribeClusterNodePools"),
 )
 # Looks at a state, many of them: an outage of all looks for a while.
 LOOKS: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
@@ -80,13 +87,6 @@ STUCK: tuple[tuple[str, str, tuple[str, ...], str, str], ...] = (
     (ROLLOUT, "promote_snapshot", FOR_CHANGE, "node_pool", "updating"),
     (MEASURE, "delete_pools", FOR_ROLLOUT, "node_pool", "deleting"),
 )
-TEARDOWNS = (
-    "discard_snapshot",
-    "delete_instance",
-    "go_way_back",
-    "delete_canary_pool",
-    "delete_pools",
-)
 WITH_A_POOL = ("node_pool", "instance", "disk")  # what a pool that does not go leaves
 TIMED_OUT = "WaitTimeoutError"
 
@@ -101,6 +101,23 @@ def stuck_cases() -> Iterator[Case]:
             relieved_at=() if stage in TEARDOWNS else TEARDOWNS,
             leaves=WITH_A_POOL if stage in TEARDOWNS else (),
         )  # fmt: skip
+
+
+def ways_back() -> Iterator[Case]:
+    """Yield those where the way back itself is hit: a pool that was there, and one that was not."""
+    stuck_pool = (stuck("node_pool", "updating"),)
+    never = ({"kind": "node_error", "message": "node initialization failed", "times": 0},)
+    for fault in ("throttle", "server_error, after", "reset_before", "reset_after"):
+        for action, after, because in (
+            ("ModifyClusterNodePool", FOR_CHANGE, stuck_pool),
+            ("DeleteClusterNodepool", FOR_ROLLOUT, never),
+        ):
+            yield Case(
+                ROLLOUT, "go_way_back", f"{fault}: {action}",
+                ({**ANSWERS[fault], "target": action},), "red",
+                f"({TIMED_OUT}|ResourceFailedError)", "promote_snapshot", after=after,
+                because=because, because_at="promote_snapshot", patience_s=PATIENCE_S,
+            )  # fmt: skip
 
 
 NEVER_READY = "ResourceFailedError: .*(never|Ready)"  # of the comparison, which keeps its samples
@@ -224,6 +241,32 @@ def lagging() -> Iterator[Case]:
             yield Case(dag, stage, fault, (lost,), after=after, settings=settings)
 
 
+SWEPT = ("DeleteInstance", "DeleteSnapshot", "DeleteKeyPairs")
+LISTED = (
+    "DescribeInstances",
+    "DescribeSnapshots",
+    "DescribeKeyPairs",
+    "DescribeClustersV1",
+    "DescribeClusterNodePools",
+)
+
+
+def sweeps() -> Iterator[Case]:
+    """Yield those where a build ran without its end before, so that there is what has to go."""
+    hits = [(action, fault) for action in SWEPT for fault in ("throttle", "reset_after")]
+    hits += [(action, fault) for action in LISTED for fault in ("server_error, before",)]
+    for action, fault in hits:
+        armed = ({**ANSWERS[fault], "target": action},)
+        yield Case(SWEEP, "sweep", f"{fault}: {action}", armed, after=FOR_BUILD)
+    out: dict[str, Any] = {"kind": "server_error", "status": 503, "times": 0}
+    everything = ("instance", "disk", "snapshot", "key_pair")
+    yield Case(
+        SWEEP, "sweep", "server_error, lasting: DescribeClusterNodePools",
+        ({**out, "target": "DescribeClusterNodePools"},), "red", "503", leaves=everything,
+        after=FOR_BUILD,
+    )  # fmt: skip
+
+
 NO_SPACE = "([Nn]o space left on device|Failure writing output)"  # as the tools have it
 LOST = "(no look succeeded|cannot be used over SSH|lost)"
 
@@ -246,6 +289,8 @@ def quick_cases() -> list[Case]:
     found = [
         *answer_faults(),
         *stuck_cases(),
+        *ways_back(),
+        *sweeps(),
         *resource_faults(),
         *ssh_faults(),
         *machine_faults(),

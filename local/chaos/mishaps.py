@@ -24,6 +24,7 @@ class Beside:
         self._account = account
         self._case = case
         self._fault_ids: list[str] = []
+        self._causes: list[str] = []
         self._over = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=case.name, daemon=True)
@@ -35,6 +36,11 @@ class Beside:
 
     def before(self, task_id: str) -> None:
         """Arm the faults when their stage begins, and start to wait for the first to strike."""
+        if self._case.because and task_id == self._case.because_at:
+            self._causes = [self._account.arm(fault) for fault in self._case.because]
+        if self._causes and task_id == self._case.stage:
+            while self._causes:
+                self._account.disarm(self._causes.pop())
         if self._fault_ids and task_id in self._case.relieved_at:
             self._relieve()
         if self._fault_ids or self._struck or task_id != (self._case.armed_at or self._case.stage):

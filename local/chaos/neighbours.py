@@ -83,14 +83,17 @@ class Account:
             time.sleep(0.02)
 
 
-def settle_down(account: Account) -> frozenset[str]:
-    """Place what is foreign, and return everything that is there now: nothing of it is ours."""
+def settle_down(account: Account, *, lags: bool = True) -> frozenset[str]:
+    """Place what is foreign, and return everything that is there now: nothing of it is ours.
+
+    :param lags: reads may lag: the cloud's clock is moved past that, and is ahead of ours then.
+    """
     for number, tags in enumerate((STRANGER, OTHER_INSTALLATION)):
-        _neighbour(account, f"foreign-{number}", tags)
+        _neighbour(account, f"foreign-{number}", tags, lags=lags)
     return frozenset(account.scene().resources)
 
 
-def _neighbour(account: Account, name: str, tags: Mapping[str, str]) -> None:
+def _neighbour(account: Account, name: str, tags: Mapping[str, str], *, lags: bool) -> None:
     facts = account.facts
     key = Ed25519PrivateKey.generate().public_key()
     account.ecs.import_key_pair(
@@ -103,7 +106,8 @@ def _neighbour(account: Account, name: str, tags: Mapping[str, str]) -> None:
     )
     instance_id = order_instance(account, name, tags)
     account.until(f"{instance_id} is Running", lambda: _state(account, instance_id) == "Running")
-    account.advance(LAG_S)
+    if lags:
+        account.advance(LAG_S)
     snapshot_id = account.ecs.create_snapshot(
         ecs.CreateSnapshotRequest(
             disk_id=_data_disk(account, instance_id),

@@ -25,13 +25,14 @@ from local.chaos.cases import BUILD, EXPORT, SWEEP, SWEEP_NOW, Case, Result
 from local.chaos.judge import Scene, doubled, leaked, touched
 from local.chaos.mishaps import Beside
 from local.chaos.outcome import Outcome, left_open, shown_error, unexpected
-from local.chaos.promises import broken
-from local.chaos.world import World, world
+from local.chaos.promises import broken, undone
+from local.chaos.world import World, pool_disks, world
 from local.cloud_files import TARGET
 
 RUN_WITHIN_S = 540.0
 GONE_WITHIN_S = 20.0
 CASES_OF_A_WORLD = 12  # then a new one, so that what is kept does not pile up
+UNFINISHED = ("record_snapshot", "discard_snapshot", "delete_instance", "delete_key_pair")
 RUNNER = "airflow in one process"
 
 
@@ -104,8 +105,12 @@ class Worker:
     def _try(self, case: Case, place: World, result: Result) -> None:
         account = place.account
         before = account.scene()
+        if case.dag == SWEEP:
+            self._abandon(place, before)
         conf = conf_of(case.dag, place)
-        patience = None if case.patience_s is None else {case.stage: case.patience_s}
+        place.disks = pool_disks(account, before)
+        waiting = case.because_at or case.stage
+        patience = None if case.patience_s is None else {waiting: case.patience_s}
         try:
             with Beside(account, case) as beside:
                 outcome = self._run(case.dag, conf, patience, beside.before, case.skips)
@@ -117,12 +122,25 @@ class Worker:
         result.error = shown_error(case, outcome)
         self._judge(case, place, before, outcome, result)
 
+    def _abandon(self, place: World, before: Scene) -> None:
+        """Leave what a sweep has to take: a build that recorded nothing and took nothing away.
+
+        :raises RuntimeError: when there is not one of each kind.
+        """
+        conf = {"target": TARGET, "lock_digest": place.lock_digest}
+        run = self._run(BUILD, conf, skips=UNFINISHED)
+        left = {line.split()[0] for line in leaked(before, place.account.scene(), place.kept())}
+        if not left >= {"instance", "disk", "snapshot", "key_pair"}:
+            raise RuntimeError(f"there is only {left} to sweep: {run.errors}")
+
     def _judge(
         self, case: Case, place: World, before: Scene, outcome: Outcome, result: Result
     ) -> None:
-        after = self._settled(place, before)
+        after, run = self._settled(place, before), Run(case.dag, outcome.run_id)
         if result.outcome == "green":
-            result.false_green = broken(place, Run(case.dag, outcome.run_id), after)
+            result.false_green = broken(place, run, after)
+        else:
+            result.problems += undone(place, run, outcome.red(), after)
         result.problems += unexpected(case, outcome, result)
         result.left_before_sweep = leaked(before, after, place.kept())
         result.problems += left_open(case, result)
@@ -131,9 +149,20 @@ class Worker:
             if sweep.state != "success":
                 result.problems.append(f"the sweep is {sweep.state}: {sweep.errors}")
         swept = self._settled(place, before)
+        if SWEEP not in case.skips:
+            result.problems += place.retention(swept)
         result.leaked = leaked(before, swept, place.kept())
         result.doubled = doubled(before, swept)
         result.foreign_touched = touched(place.first, swept, place.foreign)
+        for dag_id in case.then:
+            result.problems += self._proven(dag_id, place)
+
+    def _proven(self, dag_id: str, place: World) -> list[str]:
+        """Run a DAG without any fault on what the case made; return what is wrong with it."""
+        outcome = self._run(dag_id, {"target": TARGET})
+        if outcome.state != "success":
+            return [f"{dag_id} of what it made is {outcome.state}: {outcome.errors[-3:]}"]
+        return broken(place, Run(dag_id, outcome.run_id), place.account.scene())
 
     def _settled(self, place: World, before: Scene) -> Scene:
         """Return what is there once what was told to go has gone, or has had its time."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ack_preload.domain.images import ImageLock
@@ -16,9 +17,10 @@ from emulator.app import running
 from emulator.settings import Settings
 from local.chaos.judge import Kept, Scene
 from local.chaos.neighbours import Account, settle_down
-from local.cloud_files import TARGET, connections, write_targets
+from local.cloud_files import TARGET, connections, targets
 
 IMAGES_OF_A_BUILD = 3
+KEEP_LAST = 3  # snapshots, as targets have it where nobody says otherwise
 FIELDS = ("conn_type", "login", "password", "port")
 POLL_EVERY_S = 0.25
 VISIBLE_WITHIN_S = 0.2  # as long as reads may lag: they do not, unless a case says so
@@ -49,6 +51,8 @@ class World:
     first: Scene
     exported: str = ""  # digest of the image lock that the node gave without any fault
     lock_digest: str = ""  # of the lock that builds are to use
+    disks: Mapping[str, str] = field(default_factory=dict)  # of pools, before the run under fault
+    min_age: timedelta = timedelta(days=1)  # younger snapshots are kept
 
     @property
     def store(self) -> Store:
@@ -67,7 +71,10 @@ class World:
         history = {"conn_type": "sqlite", "host": str(self.history)}
         os.environ["AIRFLOW_CONN_ACK_PRELOAD_STORE"] = json.dumps(history)
         path = self.history.with_name("targets.yaml")
-        write_targets(path, dict(self.account.facts), samples=1)
+        content = targets(dict(self.account.facts), samples=1)
+        self.min_age = timedelta()  # so that the sweep retires snapshots within minutes
+        content["targets"][0]["limits"] = {"min_snapshot_age_h": 0, "keep_snapshots": KEEP_LAST}
+        path.write_text(json.dumps(content))  # which YAML is, too
         os.environ[PATH_VARIABLE] = str(path)
 
     def choose_lock(self, *, is_small: bool) -> None:
@@ -84,12 +91,55 @@ class World:
             self.lock_digest = small.digest
 
     def kept(self) -> Kept:
-        """Return what our runs left on purpose, as the history has it."""
+        """Return what is to stay: the last good snapshots, what pools name, the target's pool."""
         rollout = self.store.latest_rollout(TARGET)
+        young = datetime.now(UTC) - self.min_age
+        recorded = [(each.snapshot_id, each.created_at) for each in self.store.snapshots(TARGET)]
+        named = {*pool_disks(self.account, self.account.scene()).values()}
+        if rollout:
+            named.add(rollout.previous_snapshot_id)
         return Kept(
-            frozenset(each.snapshot_id for each in self.store.snapshots(TARGET)),
+            retained(recorded, KEEP_LAST, young, named),
             frozenset([rollout.node_pool_id] if rollout else []),
         )
+
+    def retention(self, scene: Scene) -> list[str]:
+        """Return what a sweep kept or deleted otherwise than it is to."""
+        keep, alive = self.kept().snapshots, {line["id"] for line in scene.alive}
+        recorded = [each.snapshot_id for each in self.store.snapshots(TARGET)]
+        return [
+            f"{each} is to be retired, and is there"
+            for each in recorded
+            if each in alive and each not in keep
+        ] + [
+            f"{each} is to be kept, and is gone"
+            for each in recorded
+            if each in keep and each not in alive
+        ]
+
+
+def retained(
+    recorded: Sequence[tuple[str, datetime]], last: int, young: datetime, named: Collection[str]
+) -> frozenset[str]:
+    """Return which snapshots stay, of pairs of id and time, the newest first."""
+    return frozenset(
+        snapshot_id
+        for place, (snapshot_id, created) in enumerate(recorded)
+        if place < last or created > young or snapshot_id in named
+    )
+
+
+def pool_disks(account: Account, scene: Scene) -> dict[str, str]:
+    """Return the snapshot on the last data disk of every node pool."""
+    pools = [each["id"] for each in scene.resources.values() if each["kind"] == "node_pool"]
+    return {pool_id: last_disk(account, pool_id) for pool_id in pools}
+
+
+def last_disk(account: Account, node_pool_id: str) -> str:
+    """Return the snapshot on the last data disk of a node pool; empty: a blank one."""
+    answer = account.cs.describe_cluster_node_pool_detail(account.facts["cluster_id"], node_pool_id)
+    disks = answer.body.scaling_group.data_disks or []
+    return str(disks[-1].snapshot_id or "") if disks else ""
 
 
 @contextlib.contextmanager
@@ -102,10 +152,11 @@ def world(folder: Path, machines: str, changes: Mapping[str, float]) -> Iterator
     settings = INSTANT.changed([f"{name}={value}" for name, value in changes.items()])
     with running(folder / "cloud", settings=settings, machines=machines) as handle:
         account = Account(handle.facts)
-        yield settled(account, folder / "cloud", folder / "history.db")
+        lags = bool(changes.get("read_delay_s"))
+        yield settled(account, folder / "cloud", folder / "history.db", lags=lags)
 
 
-def settled(account: Account, state: Path, history: Path) -> World:
+def settled(account: Account, state: Path, history: Path, *, lags: bool = True) -> World:
     """Place the neighbours, and remember what there is before our first run."""
-    foreign = settle_down(account)
+    foreign = settle_down(account, lags=lags)
     return World(account, state, history, foreign, account.scene())
