@@ -221,8 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number, case in enumerate(cases):
             print(f"#{number} {case.name}: {case.outcome}")
         return 0
-    is_whole = not (options.only or options.sample)
-    programs = [] if options.no_nights or not is_whole else programs_of(machines.kind)
+    is_part = options.only or options.sample or options.no_nights
+    programs = [] if is_part else programs_of(machines.kind)
+    is_whole = not is_part and machines.kind == "real"
     return judged(layout, cases, programs, options, is_whole=is_whole)
 
 
@@ -262,15 +263,26 @@ def judged(
         print("\nInterrupted; what was started is stopped.")
         return 130
     seconds = time.monotonic() - began
-    content = report.report(lanes.results, seed=options.seed, seconds=seconds, waits=lanes.waits)
-    report.write_json(folder / "report.json", content)
+    for result in report.missing(cases, lanes.results, RUNNER):
+        lanes.add(result)
+    trouble = [*lanes.trouble, *(report.too_little(lanes.results, seconds) if is_whole else [])]
+    content = report.report(
+        lanes.results,
+        options=vars(options),
+        seconds=seconds,
+        waits=lanes.waits,
+        planned=cases,
+        trouble=trouble,
+    )
+    # What is not whole is no record: it takes the place of none.
+    path = folder / ("report.json" if is_whole else "report-part.json")
+    report.write_json(path, content)
     if is_whole:
         report.write_page(content)
-    bad = report.failures(lanes.results)
-    print(f"\n{json.dumps(content['totals'], indent=1)}\nReport: {folder / 'report.json'}")
-    for line in lanes.trouble:
+    print(f"\n{json.dumps(content['totals'], indent=1)}\nReport: {path}")
+    for line in trouble:
         print(f"The harness failed: {line}")
-    return 1 if bad or lanes.trouble else 0
+    return 1 if report.failures(lanes.results) or trouble else 0
 
 
 def _interrupted(number: int, frame: object) -> None:

@@ -12,30 +12,71 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local.chaos.cases import ORDER, Result
+from local.chaos.cases import ORDER, Case, Result
+from local.chaos.untried import untried_calls, untried_stages
 from local.layout import ROOT
 
 PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- table of the last run: begin -->", "<!-- table of the last run: end -->"
+WITHIN_S = 25 * 60
+COMBINATIONS, ON_REAL_MACHINES = 120, 15  # of stage and fault, at least
 BAD = ("leaked", "doubled", "false_green", "foreign_touched", "problems")
 HEAD = "| stage | fault | outcome | tries | left to the sweep | s |\n|---|---|---|---|---|---|\n"
 
 
+def missing(planned: Sequence[Case], results: Sequence[Result], runner: str) -> list[Result]:
+    """Return a bad result for each case that was planned and never came."""
+    came = {result.case for result in results}
+    found = [Result.of(case, runner) for case in planned if case.name not in came]
+    for result in found:
+        result.problems.append("planned, and never ran")
+    return found
+
+
+def too_little(results: Sequence[Result], seconds: float) -> list[str]:
+    """Return what a whole run lacks of what it is to be."""
+    combinations = len({(each.dag, each.stage, each.fault) for each in results if each.outcome})
+    real = sum(bool(each.outcome) and each.machines == "real" for each in results)
+    found = []
+    if seconds > WITHIN_S:
+        found.append(f"the run took {seconds:.0f} s, more than {WITHIN_S}")
+    if combinations < COMBINATIONS:
+        found.append(f"{combinations} combinations ran, fewer than {COMBINATIONS}")
+    if real < ON_REAL_MACHINES:
+        found.append(f"{real} cases ran on real machines, fewer than {ON_REAL_MACHINES}")
+    return found
+
+
 def report(
-    results: Sequence[Result], *, seed: int, seconds: float, waits: Mapping[str, Any] | None
+    results: Sequence[Result],
+    *,
+    options: Mapping[str, Any],
+    seconds: float,
+    waits: Mapping[str, Any] | None,
+    planned: Sequence[Case],
+    trouble: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the report as written."""
+    """Return the report as written.
+
+    :param options: that the run had, its seed among them.
+    :param trouble: what the harness itself failed at.
+    """
     machines = Counter(result.machines for result in results)
     outcomes = Counter(result.outcome or "none" for result in results)
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": seed,
+        "seed": options["seed"],
+        "options": dict(options),
+        "trouble": list(trouble),
+        "planned": len(planned),
+        "not_tried": {"stages": untried_stages(planned), "calls": untried_calls(planned)},
         "seconds": round(seconds, 1),
         "host": {"system": platform.platform(), "cores": os.cpu_count()},
         "totals": {
             "cases": len(results),
             **{f"on {kind} machines": count for kind, count in sorted(machines.items())},
             **dict(sorted(outcomes.items())),
+            "failures of the harness": len(trouble),
             "left_before_sweep": sum(bool(result.left_before_sweep) for result in results),
             **{name: sum(bool(getattr(each, name)) for each in results) for name in BAD},
         },
@@ -76,12 +117,19 @@ def table(content: Mapping[str, Any]) -> str:
         f"Run of {content['when']}, seed {content['seed']}, {content['seconds']:.0f} s on "
         f"{content['host']['cores']} cores. {totals}.",
         "",
+        f"No fault strikes at these stages: {_names(content['not_tried']['stages'])}.\n",
+        f"No fault spoils an answer to these calls: {_names(content['not_tried']['calls'])}.\n",
+        *(f"The harness failed: {each}\n" for each in content["trouble"]),
     ]
     for dag in ORDER:
         mine = [case for case in cases if case["dag"] == dag]
         if mine:
             lines += [f"### {dag}", "", HEAD + "\n".join(map(_row, mine)), ""]
     return "\n".join(lines)
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
 
 
 def _row(case: Mapping[str, Any]) -> str:

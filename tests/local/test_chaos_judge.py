@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,18 @@ from ack_preload.domain.images import ImageLock, LockedImage
 from ack_preload.domain.tags import RUN_KEY
 from emulator.faults.kinds import KINDS
 from local.chaos import report
-from local.chaos.__main__ import grouped, sample
+from local.chaos.__main__ import Lanes, grouped, sample
 from local.chaos.cases import ORDER, Case, Result, chosen
 from local.chaos.catalogue import quick_cases, stuck
 from local.chaos.catalogue_real import real_cases
 from local.chaos.judge import Kept, Scene, at_once, doubled, leaked, touched
 from local.chaos.kill_plan import DEFERRED, STAGES, TEARDOWNS
 from local.chaos.outcome import Outcome, TaskRun, left_open, unexpected
-from local.chaos.promises import on_paper
+from local.chaos.promises import changed_disks, on_paper
+from local.chaos.untried import untried_calls, untried_stages
+from local.chaos.world import retained
 
 NOTHING = Scene([], {})
-LOCK = "sha256:" + "1" * 64
 
 
 def line(kind: str, key: str, *, run: str = "build/1", **more: Any) -> dict[str, Any]:
@@ -170,19 +172,50 @@ def test_a_snapshot_without_an_image_or_with_a_damaged_blob_breaks_its_promise(
     blobs = tmp_path / "blobs/sha256"
     blobs.mkdir(parents=True)
     (blobs / hashlib.sha256(blob).hexdigest()).write_bytes(blob)
-    (tmp_path / "paper-images.json").write_text(json.dumps({"c": {"digest": LOCK}}))
-    lock = ImageLock((LockedImage("registry.test/acs/pause:3.9", LOCK, 1),), "linux/amd64")
+    (tmp_path / "paper-images.json").write_text("{}")
+    manifest = {"config": {"digest": digest_of(b"config")}, "layers": [{"digest": digest_of(blob)}]}
+    content = json.dumps(manifest).encode()
+    lock_digest = digest_of(content)
+    lock = ImageLock((LockedImage("registry.test/acs/pause:3.9", lock_digest, 1),), "linux/amd64")
+    (tmp_path / "paper-images.json").write_text(json.dumps({"c": {"digest": lock_digest}}))
+    lacks = "registry.test/acs/pause:3.9 lacks blob"
+    assert on_paper(tmp_path, lock) == [f"{lacks} {lock_digest}"]
+    (blobs / lock_digest.removeprefix("sha256:")).write_bytes(content)
+    assert on_paper(tmp_path, lock) == [f"{lacks} {digest_of(b'config')}"]
+    (blobs / hashlib.sha256(b"config").hexdigest()).write_bytes(b"config")
     assert on_paper(tmp_path, lock) == []
     (blobs / ("0" * 64)).write_bytes(blob)
     (tmp_path / "paper-images.json").write_text("{}")
     assert len(on_paper(tmp_path, lock)) == 2
+    assert on_paper(tmp_path / "s-1", lock) == ["s-1 has no content"]
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def test_a_pool_that_a_red_run_leaves_on_another_disk_or_takes_is_changed() -> None:
+    before = {"np-1": "s-1", "np-2": "", "np-3": "s-1"}
+    assert changed_disks(before, {**before, "np-new": "s-2"}) == []
+    assert changed_disks(before, {"np-1": "s-2", "np-2": ""}) == [
+        "pool np-1 was on s-1 and is on s-2",
+        "pool np-3 was on s-1 and is gone",
+    ]
+
+
+def test_the_last_the_young_and_the_named_snapshots_stay() -> None:
+    at = [datetime(2026, 1, day, tzinfo=UTC) for day in (4, 3, 2, 1)]
+    recorded = [(f"s-{number}", moment) for number, moment in enumerate(at)]
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    assert retained(recorded, 1, now, {"s-3"}) == {"s-0", "s-3"}
+    assert retained(recorded, 1, at[2], ()) == {"s-0", "s-1"}
 
 
 def test_every_kind_of_fault_that_can_strike_has_a_case() -> None:
     kinds = {fault["kind"] for case in quick_cases() for fault in case.faults}
     every = {kind.model_fields["kind"].default for kind in KINDS}
-    # No stage orders a spot instance: see docs/reliability.md.
-    assert every - kinds == {"spot_reclaim"}
+    # No stage orders a spot instance, and nobody waits as long as a call may take.
+    assert every - kinds == {"spot_reclaim", "slow"}
 
 
 def test_there_are_as_many_combinations_as_asked_for_and_each_once() -> None:
@@ -208,11 +241,55 @@ def test_groups_keep_every_case_and_a_sample_repeats_with_its_seed() -> None:
     assert chosen(cases, "#3") == [cases[3]]
 
 
+def test_a_case_that_never_came_is_bad_and_a_run_that_is_too_small_or_slow_is_said() -> None:
+    first, second = quick_cases()[:2]
+    came = Result.of(first, "r")
+    (lacking,) = report.missing([first, second], [came], "r")
+    assert (lacking.case, lacking.is_good) == (second.name, False)
+    assert [each.split()[:2] for each in report.too_little([came], 1501)] == [
+        ["the", "run"],
+        ["0", "combinations"],
+        ["0", "cases"],
+    ]
+    whole = [replace(Result.of(case, "r"), outcome="green") for case in every_case()]
+    assert report.too_little(whole, 60) == []
+
+
+def every_case() -> list[Case]:
+    return [*quick_cases(), *real_cases()]
+
+
+def lane(number: int) -> None:
+    raise OSError(f"lane {number}")
+
+
+def test_a_lane_that_dies_is_told(tmp_path: Path) -> None:
+    lanes = Lanes(tmp_path)
+    lanes._guarded(lane, 3)
+    assert lanes.trouble == ["OSError: lane 3"]
+
+
+def test_what_no_case_hits_is_listed() -> None:
+    calls, places = untried_calls(every_case()), untried_stages(every_case())
+    assert {"RunCommand", "DescribeInvocationResults"} <= set(calls)
+    assert "RunInstances" not in calls
+    assert "build_preloaded_disk.read_versions" in places
+    assert "roll_out_node_pool.go_way_back" not in places
+
+
 def test_the_report_counts_what_is_bad_and_the_page_shows_it(tmp_path: Path) -> None:
     good = Result("a", "build_preloaded_disk", "seal_disk", "slow", "paper", "r", "green", "green")
     bad = Result("b", "build_preloaded_disk", "seal_disk", "stuck", "real", "r", "red", "red")
     bad.leaked, bad.error = ["disk d-1"], "seal_disk: WaitTimeoutError: d-1 is there"
-    content = report.report([good, bad], seed=7, seconds=1.0, waits=None)
+    content = report.report(
+        [good, bad],
+        options={"seed": 7},
+        seconds=1.0,
+        waits=None,
+        planned=[],
+        trouble=["a lane died"],
+    )
+    assert content["totals"]["failures of the harness"] == 1
     assert content["totals"]["cases"] == 2
     assert content["totals"]["leaked"] == 1
     page = tmp_path / "page.md"
@@ -221,5 +298,7 @@ def test_the_report_counts_what_is_bad_and_the_page_shows_it(tmp_path: Path) -> 
     text = page.read_text()
     assert "old" not in text
     assert "| `seal_disk` | stuck (real machines) | red, BAD: leaked |" in text
+    assert "The harness failed: a lane died" in text
+    assert "No fault strikes at these stages: `build_preloaded_disk.read_inputs`" in text
     assert text.startswith("# Head")
     assert text.endswith("tail\n")
