@@ -11,7 +11,7 @@ Victim = Literal["task process", "triggerer", "scheduler"]
 NIGHTLY = "nightly_preload"
 
 # Stage -> the call at which its process is held, so that the kill falls between the effect of the
-# call and the reply; "" for a stage without one, whose process is killed as it is seen.
+# call and the reply; "" for a stage without one, whose process is killed while it runs its code.
 STAGES: dict[tuple[str, str], str] = {
     (EXPORT, "export_image_list"): "DescribeClusterNodes",
     (BUILD, "import_key_pair"): "ImportKeyPair",
@@ -34,12 +34,15 @@ STAGES: dict[tuple[str, str], str] = {
     (ROLLOUT, "await_new_nodes"): "DescribeClusterNodePoolDetail",
     (ROLLOUT, "record_rollout"): "",
     (ROLLOUT, "delete_canary_pool"): "DeleteClusterNodepool",
-    (MEASURE, "create_baseline_pool"): "",
-    (MEASURE, "create_preloaded_pool"): "",
+    (MEASURE, "create_baseline_pool"): "CreateClusterNodePool",
+    (MEASURE, "create_preloaded_pool"): "CreateClusterNodePool",
     (MEASURE, "measure_sample"): "ModifyClusterNodePool",
     (MEASURE, "compare"): "",
     (MEASURE, "delete_pools"): "DeleteClusterNodepool",
 }
+# They write to the history and are done in less time than it takes to see that they began: their
+# process is killed as it is seen, which is before.
+QUICK = ((ROLLOUT, "record_rollout"), (MEASURE, "compare"))
 # Those that wait without a process, where it is the triggerer that can be lost.
 DEFERRED: tuple[tuple[str, str], ...] = (
     (BUILD, "run_build_instance"),
@@ -74,8 +77,8 @@ class Kill:
     dag: str
     stage: str
     hold: str = ""
+    is_early: bool = False  # killed as its process is seen, before it runs any code of ours
     fault_id: str = ""
-    held_since: float = 0.0
     pid: int = 0  # of what was killed; 0: not yet
     at_try: int = 0
     saw: str = ""  # how it is known that the kill fell into the stage
@@ -95,7 +98,10 @@ class Plan:
 
 def task_and_triggerer(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)) -> Plan:
     """Kill every task process once, at its first try, and the triggerer once in every wait."""
-    tasks = [Kill("task process", *stage, hold=hold) for stage, hold in STAGES.items()]
+    tasks = [
+        Kill("task process", *stage, hold=hold, is_early=stage in QUICK)
+        for stage, hold in STAGES.items()
+    ]
     waits = [Kill("triggerer", *stage) for stage in DEFERRED]
     return Plan("tasks and triggerer", tuple(k for k in (*tasks, *waits) if k.dag in dags))
 
@@ -105,7 +111,11 @@ def scheduler(dags: tuple[str, ...] = (EXPORT, BUILD, ROLLOUT, MEASURE)) -> Plan
     # A teardown dies before its call, so that its next try has something to wait for, and loses the
     # triggerer in that wait.
     holds = {**STAGES, **dict.fromkeys(TEARDOWNS, "")}
-    runs = [Kill("scheduler", *stage, hold=hold) for stage, hold in holds.items()]
+    early = (*QUICK, *TEARDOWNS)
+    runs = [
+        Kill("scheduler", *stage, hold=hold, is_early=stage in early)
+        for stage, hold in holds.items()
+    ]
     waits = [Kill("triggerer", *stage) for stage in TEARDOWNS]
     return Plan("scheduler", tuple(k for k in (*runs, *waits) if k.dag in dags))
 

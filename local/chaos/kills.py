@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from local.chaos.kill_plan import Kill, Plan
 from local.chaos.metadata import Metadata, Row
+from local.chaos.moments import go_on, is_held, log_of, moment, stopped_within
 from local.chaos.neighbours import Account
 from local.processes import find
 from local.stack import Stack
@@ -45,6 +47,9 @@ class Killer:
         self._account = account
         self._metadata = metadata
         self._plan = plan
+        self._logs = stack.layout.airflow / "logs"
+        self._port = urlsplit(f"//{account.facts['ecs_endpoint']}").port or 0
+        self._strays: set[str] = set()  # calls of which another than the victim's was held
         self._triggerers: set[int] = set()  # ids of those that were killed
 
     def follow(self, is_over: Callable[[], bool]) -> None:
@@ -78,19 +83,36 @@ class Killer:
     def _kill_running(self, kill: Kill, row: Row) -> None:
         process = pid_of_task(row.uuid)
         if kill.hold:
-            if not kill.fault_id:
-                fault = {"kind": "slow", "target": kill.hold, "seconds": HOLD_S}
-                kill.fault_id = self._account.arm(fault)
-                return
-            if not self._account.struck(kill.fault_id):
-                return
-        if not process:
+            kill.saw = self._held(kill, process)
+        elif process and kill.is_early:
+            kill.saw = moment(log_of(self._logs, row))
+        else:
+            kill.saw = stopped_within(process, log_of(self._logs, row)) if process else ""
+        if not kill.saw:
             return
-        kill.saw = f"held after {kill.hold}" if kill.hold else "running"
         self._strike(kill, process if kill.victim == "task process" else self._pid("scheduler"))
         kill.at_try = row.try_number
+        if not kill.is_done:
+            go_on(process)
         if kill.fault_id:
             self._account.disarm(kill.fault_id)
+
+    def _held(self, kill: Kill, process: int) -> str:
+        """Hold a task at its call, and say so once it is held, and not another that makes it."""
+        if not kill.fault_id:
+            fault = {"kind": "slow", "target": kill.hold, "seconds": HOLD_S}
+            kill.fault_id = self._account.arm(fault)
+            return ""
+        is_spent = bool(self._account.struck(kill.fault_id))
+        if not process or not (is_spent or kill.hold in self._strays):
+            return ""
+        if is_held(process, self._port):
+            return f"held after {kill.hold}"
+        if is_spent:  # on the call of another, which may be one that is to be killed as well
+            self._account.disarm(kill.fault_id)
+            kill.fault_id = ""
+            self._strays.add(kill.hold)
+        return ""
 
     def _kill_triggerer(self, kill: Kill, row: Row) -> None:
         if row.state != "deferred" or row.triggerer_id in (None, *self._triggerers):

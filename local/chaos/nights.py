@@ -115,6 +115,7 @@ class Nights:
         result.fault = f"kill -9 of the {kill.victim}"
         on = "" if self._machines == "paper" else f"@{self._machines}"
         result.case = f"{kill.dag}.{kill.stage}/{result.fault}{on}"
+        result.fault += f", {kill.saw}" if kill.is_done else ""
         result.struck = int(kill.is_done)
         tasks = [
             task
