@@ -3,7 +3,8 @@
 
 Deletes what this installation made and that is past its expiry, or whose run has ended or was
 deleted: node pools of measurements, instances, disks, key pairs. A running run's things are never
-touched. Of snapshots the last good ones of each target stay, and the young ones, and every one that
+touched. The pool of a rollout that was never recorded goes when its run was deleted, and makes the
+sweep red where it may serve. Of snapshots the last good ones of each target stay, and the young ones, and every one that
 any node pool of any cluster of the region names, pools without nodes included. Good is what the
 history recorded or a build tagged as sealed. Of a target that is in no file they go after 30 days.
 Of instances only build instances go; nodes go with their pool. Nothing without our tag is ever
@@ -13,7 +14,7 @@ touched, and nothing of another installation; what expired of those is in the re
   `dry_run` is taken off; every hour it deletes.
 - **Left behind if it fails**: what it could not read or delete is listed in the error and stays
   for the next run; the rest is swept. A cluster that cannot be read keeps all snapshots, since a
-  pool of it may need them.
+  pool of it may need them. After ten minutes the rest is left to the next run.
 - **Owner**: node-platform
 """
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ack_preload.domain.tags import CLUSTER_KEY, EXPIRES_KEY, INSTALLATION_KEY, PREVIOUS_KEY
+from ack_preload.hooks.calls import BUDGET_S
 from ack_preload.operators.node_pool import ApplyNodePoolOperator
 from ack_preload.operators.sweep import SweepIncompleteError
 from ack_preload.targets.load import PATH_VARIABLE
@@ -17,6 +18,8 @@ from emulator.app import Handle
 from tests.emulated.bad_line import BadLine, Fault
 from tests.emulated.driving import context, perform, target
 from tests.emulated.measuring import make_pool
+from tests.emulated.node_pools import apply
+from tests.emulated.node_pools import record as record_rollout
 from tests.emulated.sweeping import (
     LONG_AGO,
     airflow,
@@ -105,6 +108,26 @@ def test_what_another_installation_left_is_told_and_stays(cloud: Handle) -> None
     assert old in state.snapshots
 
 
+def test_a_sweep_whose_time_is_over_leaves_the_rest_to_the_next(cloud: Handle) -> None:
+    make_instance(cloud)
+    expire(cloud)
+    late = sweeper()
+
+    def slow(dag_id: str, run_ids: Any = None, states: Any = None) -> int:
+        late.within_s = -1.0  # all is read by then, and nothing is deleted
+        return 0
+
+    with pytest.raises(SweepIncompleteError, match="not yet, as the time of this sweep is over"):
+        late.execute(context(get_dr_count=slow))
+    with pytest.raises(SweepIncompleteError, match="the list of instances cannot be read: the tim"):
+        late.execute(airflow())
+    assert sweep()["total"] == 1
+
+
+def test_a_sweep_repeats_no_call_for_long() -> None:
+    assert max(sweeper().ecs.budget_s, sweeper().ack.budget_s) < BUDGET_S / 6
+
+
 def second_cluster(cloud: Handle) -> str:
     first = cloud.cloud.clusters[cloud.facts["cluster_id"]]
     cloud.cloud.clusters[OTHER_CLUSTER] = replace(first, cluster_id=OTHER_CLUSTER, name="other")
@@ -145,6 +168,59 @@ def test_a_snapshot_stays_while_a_disk_made_from_it_is_there(cloud: Handle) -> N
     assert sweep("running")["total"] == 0
     disk.source_snapshot_id = ""
     assert sweep("running")["swept"] == {"snapshot": [old]}
+
+
+def test_what_a_run_may_have_picked_stays_while_it_runs(cloud: Handle) -> None:
+    old, _ = old_snapshots(cloud, 2)
+    for dag_id in ("roll_out_node_pool", "measure_ready_latency"):
+        assert sweeper().execute(airflow(active=dag_id))["total"] == 0
+    assert sweep()["swept"] == {"snapshot": [old]}
+
+
+def test_a_snapshot_that_a_pool_names_since_the_sweep_began_stays(cloud: Handle) -> None:
+    old, _ = old_snapshots(cloud, 2)
+    pool = cloud.cloud.node_pools[make_pool(cloud)]
+
+    def picked_meanwhile(dag_id: str, run_ids: Any = None, states: Any = None) -> int:
+        if run_ids is None:  # a run was over before the sweep asked for it
+            pool.scaling_group["data_disks"][-1]["snapshot_id"] = old
+        return 1 if run_ids and states is None else 0
+
+    assert (
+        sweeper().execute(context(get_dr_count=picked_meanwhile))["swept"].get("snapshot") is None
+    )
+    assert old in cloud.cloud.snapshots
+
+
+def test_what_expired_is_spared_when_its_run_is_cleared_meanwhile(cloud: Handle) -> None:
+    made = make_instance(cloud)["instance_id"]
+    expire(cloud)
+    asked: list[str] = []
+
+    def cleared_meanwhile(dag_id: str, run_ids: list[str], states: Any = None) -> int:
+        asked.append(dag_id)
+        return int(states is None or len(asked) > 2)
+
+    assert sweeper().execute(context(get_dr_count=cleared_meanwhile))["total"] == 0
+    assert made in standing(cloud)[0]
+
+
+def test_the_pool_of_a_rollout_whose_run_was_deleted_goes(
+    cloud: Handle, snapshots: tuple[str, str]
+) -> None:
+    record(snapshots[0])
+    made = [
+        perform(apply(cloud, snapshots[0], pool_name=name), context(run_id=name))
+        for name in ("left", "serves")
+    ]
+    left, serves = (each["node_pool_id"] for each in made)
+    record_rollout(made[1], snapshots[0], context(run_id="serves"))
+    cloud.cloud.node_pools[left].created = MONTHS_AGO
+    with pytest.raises(SweepIncompleteError, match=rf"keep node pool {left} .*roll_out_node_pool"):
+        sweep("failed", grace_min=0)
+    assert sweep("running", grace_min=0)["total"] == 0
+    assert sweep(None, grace_min=0)["swept"]["node pool"] == [left]
+    assert serves in standing(cloud)[2]
 
 
 def test_a_cluster_that_is_gone_needs_no_snapshot_any_more(cloud: Handle, line: BadLine) -> None:

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ack_preload.domain.leftovers import Decision, Found, Judge, RunState, run_named
+from ack_preload.domain.pool_runs import ROLLOUT
 from ack_preload.domain.tags import (
+    APPLIED_KEY,
     BUILD,
     EXPIRES_KEY,
     INSTALLATION_KEY,
@@ -91,12 +93,47 @@ def test_what_a_run_left_goes_before_it_expires(
 ) -> None:
     decision = judge(state).temporary(found({**OURS, EXPIRES_KEY: FUTURE}, age=age))
     assert (decision.delete, decision.doubtful) == (delete, False)
-    assert not delete or decision.rests_on_run
 
 
 @pytest.mark.parametrize("state", RunState)
 def test_what_is_kept_on_purpose_outlives_its_run(state: RunState) -> None:
     assert not judge(state).temporary(found(OURS, age=timedelta(days=99))).delete
+
+
+RECORDED = {"is_recorded": True, "is_known": True}
+KNOWN, NOTHING = RECORDED | {"is_recorded": False}, dict.fromkeys(RECORDED, False)
+ROLLED_OUT = {**OURS, PURPOSE_KEY: ROLLOUT}
+
+
+@pytest.mark.parametrize(
+    ("state", "tags", "told", "age", "verdict"),
+    [
+        pytest.param(RunState.GONE, {}, KNOWN, GRACE, "delete", id="left by a deleted run"),
+        pytest.param(RunState.GONE, {}, KNOWN, timedelta(), "keep", id="young"),
+        pytest.param(RunState.GONE, {}, KNOWN, None, "doubt", id="of no known age"),
+        pytest.param(RunState.GONE, {}, NOTHING, GRACE, "doubt", id="the history was lost"),
+        pytest.param(RunState.GONE, {}, RECORDED, GRACE, "keep", id="recorded: it serves"),
+        pytest.param(RunState.GONE, {APPLIED_KEY: "b/2"}, KNOWN, GRACE, "doubt", id="taken over"),
+        pytest.param(RunState.ENDED, {}, KNOWN, GRACE, "doubt", id="way back did not run"),
+        pytest.param(RunState.ACTIVE, {}, KNOWN, GRACE, "keep", id="its run still works"),
+        pytest.param(RunState.UNTOLD, {}, KNOWN, GRACE, "keep", id="a run cannot be asked"),
+        pytest.param(
+            RunState.GONE, {INSTALLATION_KEY: "there"}, KNOWN, GRACE, "keep", id="foreign"
+        ),
+        pytest.param(RunState.GONE, {PURPOSE_KEY: ""}, KNOWN, GRACE, "keep", id="not made so"),
+    ],
+)
+def test_a_pool_of_a_rollout_that_was_never_recorded(
+    state: RunState,
+    tags: dict[str, str],
+    told: dict[str, bool],
+    age: timedelta | None,
+    verdict: str,
+) -> None:
+    pool = found({**ROLLED_OUT, **tags}, age=age)
+    decision = judge(state).node_pool(pool, **told)
+    assert (decision.delete, decision.doubtful) == (verdict == "delete", verdict == "doubt")
+    assert verdict != "doubt" or "run roll_out_node_pool for its target" in str(decision)
 
 
 def test_what_expired_under_a_running_run_is_kept_and_told() -> None:

@@ -70,6 +70,16 @@ def test_a_young_one_stays_although_there_are_newer() -> None:
     assert doomed(*young) == set()
 
 
+def test_one_that_tells_no_time_is_kept_and_told_and_the_rest_is_judged() -> None:
+    odd = replace(snapshot("odd", age_h=0), created=None)
+    found = decided(*history(4), odd)
+    assert (found["odd"].delete, found["odd"].doubtful) == (False, True)
+    assert "cannot be read" in found["odd"].why
+    assert {name for name, each in found.items() if each.delete} == {"s-2", "s-3"}
+    theirs = replace(odd.found, tags={**odd.found.tags, INSTALLATION_KEY: "there"})
+    assert not decided(replace(odd, found=theirs))["odd"].doubtful
+
+
 def test_bad_ones_do_not_push_good_ones_out() -> None:
     bad = [snapshot(f"bad-{number}", age_h=50 + number, good=False) for number in range(5)]
     assert doomed(*history(2), *bad) == {each.found.resource_id for each in bad}

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from ack_preload.domain.pool_runs import ROLLOUT, holder
 from ack_preload.domain.tags import (
+    APPLIED_KEY,
     BUILD,
     DIGEST_CHARS,
     EXPIRES_KEY,
@@ -58,7 +60,6 @@ class Decision:
 
     :ivar doubtful: a person has to look: the sweep must not end green.
     :ivar is_foreign: it expired, but it is for the installation that made it to delete.
-    :ivar rests_on_run: it goes although it has not expired; look at the run again before.
     """
 
     found: Found
@@ -66,7 +67,6 @@ class Decision:
     why: str
     doubtful: bool = False
     is_foreign: bool = False
-    rests_on_run: bool = False
 
     def __str__(self) -> str:
         verb = "delete" if self.delete else "keep"
@@ -107,9 +107,30 @@ class Judge:
             return self._of_active_run(found, expires, has_expired=has_expired)
         left = "" if has_expired else self.left_by_run(found)
         why = f"expired {expires}" if has_expired else left or f"expires {expires}"
-        return Decision(
-            found, delete=has_expired or bool(left), why=why, rests_on_run=not has_expired
-        )
+        return Decision(found, delete=has_expired or bool(left), why=why)
+
+    def node_pool(self, found: Found, *, is_recorded: bool, is_known: bool) -> Decision:
+        """Judge a node pool; one that a rollout makes has no expiry from its first moment on.
+
+        So a run that was deleted, or whose way back could not run, may leave one that serves
+        nobody. An ended run still has its way back; and what another run took over, or a history
+        that was lost says nothing of, may serve: those are for a person to look at.
+
+        :param is_recorded: the history has a rollout of it.
+        :param is_known: the history has the snapshot that it is made from, so it is the right one.
+        """
+        decision, tags = self.temporary(found), found.tags
+        is_own = is_of_installation(tags, self.installation)
+        is_for_good = tags.get(PURPOSE_KEY) == ROLLOUT and not tags.get(EXPIRES_KEY)
+        left = self._left_by(holder(tags), found) if is_own and is_for_good else ""
+        if is_recorded or not left:
+            return decision
+        why = f"a rollout made it that was never recorded, and {left}"
+        is_deleted = self.run_state(found.run) is RunState.GONE and found.created is not None
+        if is_deleted and is_known and APPLIED_KEY not in tags:
+            return Decision(found, delete=True, why=why)
+        mend = "run roll_out_node_pool for its target, which takes it over, or delete it"
+        return Decision(found, delete=False, why=f"{why}; {mend}", doubtful=True)
 
     def _of_active_run(self, found: Found, expires: str, *, has_expired: bool) -> Decision:
         why = "its run still runs"
@@ -122,7 +143,10 @@ class Judge:
 
     def left_by_run(self, found: Found) -> str:
         """Return why what did not expire is a leftover all the same, or "" when it is none."""
-        state = self.run_state(found.run)
+        return self._left_by(found.run, found)
+
+    def _left_by(self, run: str, found: Found) -> str:
+        state = self.run_state(run)
         if state not in (RunState.ENDED, RunState.GONE):
             return ""
         if found.created is not None and self.now - found.created < self.grace:

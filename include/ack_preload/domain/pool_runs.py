@@ -21,6 +21,8 @@ from ack_preload.domain.tags import (
 )
 
 Tags = Mapping[str, str]
+ROLLOUT = "rollout"
+"""The purpose of a pool that outlives its run; a pool of any other purpose expires."""
 PREVIOUS_DISK_KEY = "ack-preload/previous-disk"
 PARTS = 4
 """Tags for the description of a disk; one of every field that the API has needs fewer."""

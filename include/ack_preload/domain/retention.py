@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ack_preload.domain.leftovers import Decision, Found, Judge, RunState
 from ack_preload.domain.tags import TARGET_KEY, is_of_installation, is_sealed
@@ -17,11 +17,12 @@ from ack_preload.domain.tags import TARGET_KEY, is_of_installation, is_sealed
 class SnapshotFacts:
     """A snapshot of ours and what is known of it.
 
+    :ivar created: when, by the cloud's clock; ``None`` where it does not tell.
     :ivar is_good: recorded by a build that sealed its disk, or tagged by it as sealed.
     """
 
     found: Found
-    created: datetime
+    created: datetime | None
     is_good: bool
 
     @property
@@ -43,6 +44,7 @@ class Keeping:
     unproven_for: timedelta
 
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 REMOVED_TARGET = Keeping(last=0, min_age=timedelta(days=30), unproven_for=timedelta(hours=12))
 """For a target that is in no file: it builds no more, so the last good ones would stay for ever.
 A month is for the one who takes it out by mistake, or for a while. What a pool names stays."""
@@ -67,7 +69,7 @@ class Retention:
 
     def decide(self, snapshots: Iterable[SnapshotFacts]) -> list[Decision]:
         """Judge all snapshots of an account, newest first."""
-        newest_first = sorted(snapshots, key=lambda each: each.created, reverse=True)
+        newest_first = sorted(snapshots, key=lambda each: each.created or LONG_AGO, reverse=True)
         own = [each for each in newest_first if self._is_own(each)]
         blind = {each.target for each in own if is_sealed(each.found.tags)} & {*self.unrecorded}
         good_so_far: dict[str, int] = {}
@@ -91,6 +93,9 @@ class Retention:
         if each.found.resource_id in self.referenced:
             return Decision(each.found, delete=False, why="a node pool names it")
         keeping = self.keeping.get(each.target, REMOVED_TARGET)
+        if each.created is None:
+            why = "when it was made cannot be read; look at it, and delete it by hand"
+            return Decision(each.found, delete=False, why=why, doubtful=True)
         age = self.judge.now - each.created
         if each.is_good:
             return self._decide_good(each, rank, keeping, age)
@@ -113,7 +118,7 @@ class Retention:
             return Decision(found, delete=False, why="its build still runs")
         if left := self.judge.left_by_run(found):
             why = f"no build recorded or tagged it as sealed, and {left}"
-            return Decision(found, delete=True, why=why, rests_on_run=True)
+            return Decision(found, delete=True, why=why)
         if age < keeping.unproven_for:
             return Decision(found, delete=False, why="its build may still run")
         return Decision(found, delete=True, why="no build recorded or tagged it as sealed")

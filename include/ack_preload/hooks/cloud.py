@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 from airflow.sdk import BaseHook
 
 from ack_preload.hooks.account import CONN_TYPE, DEFAULT_CONN_ID, Account
-from ack_preload.hooks.calls import send
+from ack_preload.hooks.calls import BUDGET_S, send
 from ack_preload.hooks.retry_table import CALLS, READ
 
 T = TypeVar("T")
@@ -34,6 +34,8 @@ class CloudHook(BaseHook):
         self._account = account
         self.before_create: Callable[[], None] = lambda: None
         """Called before each time that something is asked for that costs money."""
+        self.budget_s = BUDGET_S
+        """Longest time that one call may be repeated for."""
 
     @classmethod
     async def aopen(cls, conn_id: str = DEFAULT_CONN_ID) -> Self:
@@ -54,6 +56,7 @@ class CloudHook(BaseHook):
             action,
             request,
             pace_s=self.account.poll_every_s or 1.0,
+            budget_s=self.budget_s,
             is_young=is_young,
             before=self.before_create if call.creates else lambda: None,
         )

@@ -39,6 +39,9 @@ class Runs:
             self._known[tag] = self.look(tag)
         return self._known[tag]
 
+    def is_any_active(self, dag_id: str) -> bool:
+        return bool(self._ti.get_dr_count(dag_id, states=ACTIVE))
+
     def look(self, tag: str) -> RunState:
         """Ask anew."""
         named = run_named(tag)
@@ -56,6 +59,7 @@ class Inventory:
     """Looks at the account, one kind after the other.
 
     :ivar problems: what could not be read, and what was left out for it.
+    :ivar is_late: whether the time of this sweep is over: then nothing more is read.
     :ivar pools: the node pools of each cluster that was read, ours and others.
     :ivar pools_known: whether those are all that there are in the region.
     """
@@ -63,16 +67,23 @@ class Inventory:
     ecs: EcsHook
     ack: AckHook
     problems: list[str]
+    is_late: Callable[[], bool] = lambda: False
     pools: dict[str, list[NodePoolView]] = field(default_factory=dict)
     pools_known: bool = True
 
     def attempt(self, what: str, look: Callable[[], T], *, then: str = "") -> T | None:
         """Return what ``look`` finds; ``None``, and a problem, when the cloud does not tell."""
-        try:
-            return look()
-        except (CloudError, UnclearReplyError) as exc:
-            self.problems.append(f"{what} cannot be read{f', {then}' if then else ''}: {exc}")
-            return None
+        why: object = "the time of this sweep is over; the next one goes on"
+        if not self.is_late():
+            try:
+                return look()
+            except (CloudError, UnclearReplyError) as exc:
+                why = exc
+            except (KeyError, TypeError, ValueError, AttributeError) as exc:
+                # One record that is not as documented; nobody knows what else it would have told.
+                why = f"an answer is not as documented: {type(exc).__name__} {exc}"
+        self.problems.append(f"{what} cannot be read{f', {then}' if then else ''}: {why}")
+        return None
 
     def read_pools(self, clusters_of_targets: Collection[str]) -> None:
         """Read the node pools of every cluster of the region.

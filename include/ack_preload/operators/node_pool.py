@@ -16,12 +16,14 @@ from ack_preload.domain.errors import (
     InvalidInputError,
     ResourceFailedError,
     UnclearReplyError,
+    WaitTimeoutError,
     is_unclear,
 )
 from ack_preload.domain.grammar import identifier
 from ack_preload.domain.node_pools import NodePoolView, PoolSpec, tags_for_api
 from ack_preload.domain.pool_differences import differences
 from ack_preload.domain.pool_runs import (
+    ROLLOUT,
     holder,
     is_changed_by,
     run_named,
@@ -45,10 +47,12 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 NAME_TAKEN = "InvalidParameter.Name"
-ROLLOUT = "rollout"
-"""The purpose of a pool that outlives its run; a pool of any other purpose expires."""
 TURN_EVERY_S = 30.0
 """Pause between two looks whether another run is done with a pool."""
+TURN_WITHIN = timedelta(hours=6)
+"""No rollout takes so long: the run that has the pool hangs, or its DAG is paused."""
+TURN_SINCE = "turn_since"
+"""XCom: since when this try waits for its turn."""
 LOST = "failed"
 """A state that a pool does not leave by itself; it is the console's word, not of the API."""
 GOING = "deleting"
@@ -200,7 +204,10 @@ class ApplyNodePoolOperator(AckOperator):
         return self._applied(spec, found.node_pool_id, task_id)
 
     def _take_turn(self, context: Context, found: NodePoolView) -> None:
-        """Wait while the run that had the pool last still works: it may yet undo what it did."""
+        """Wait while the run that had the pool last still works: it may yet undo what it did.
+
+        :raises WaitTimeoutError: when that run has no end.
+        """
         last = holder(found.tags)
         other = None if last == self.run_tag(context) else run_named(last)
         if other is None:
@@ -208,8 +215,19 @@ class ApplyNodePoolOperator(AckOperator):
         dag_id, run_id = other
         if context["ti"].get_dr_count(dag_id, run_ids=[run_id], states=["running"]):
             pause = timedelta(seconds=self.account.poll_every_s or TURN_EVERY_S)
-            why = f"node pool {found.node_pool_id} is in the hands of run {run_id}"
-            self.look_again(datetime.now(UTC) + pause, why)
+            why = f"node pool {found.node_pool_id} is in the hands of run {run_id} of {dag_id}"
+            now = datetime.now(UTC)
+            if now - self._turn_since(context, now) > TURN_WITHIN:
+                raise WaitTimeoutError(f"{why} for {TURN_WITHIN}; let that run go on, or end it")
+            self.look_again(now + pause, why)
+
+    def _turn_since(self, context: Context, now: datetime) -> datetime:
+        ti = context["ti"]
+        since = ti.xcom_pull(task_ids=ti.task_id, key=TURN_SINCE, map_indexes=ti.map_index)
+        if since is None:
+            since = now.isoformat()
+            ti.xcom_push(key=TURN_SINCE, value=since)
+        return datetime.fromisoformat(since)
 
     def _compare(self, what: str, spec: PoolSpec, found: NodePoolView) -> None:
         """Say what a pool has otherwise than the target wants it; see the class.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ack_preload.domain.errors import NotFoundError, ResourceFailedError
 from ack_preload.domain.node_pools import NodePoolView, tags_for_api
 from ack_preload.domain.pool_runs import (
+    ROLLOUT,
     disk_before,
     holder,
     is_changed_by,
@@ -24,7 +25,6 @@ from ack_preload.domain.tags import PREVIOUS_KEY, PURPOSE_KEY, is_of_installatio
 from ack_preload.hooks.ack_reading import NO_CLUSTER
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.operators.base import CloudOperator
-from ack_preload.operators.node_pool import ROLLOUT
 from ack_preload.operators.pool_changes import AckOperator
 from ack_preload.operators.teardown import GONE
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ack_preload.domain.disks import Snapshot
@@ -20,7 +21,7 @@ from ack_preload.domain.retention import Keeping, Retention, SnapshotFacts
 from ack_preload.domain.tags import is_sealed
 from ack_preload.hooks.ack import AckHook
 from ack_preload.hooks.ecs import EcsHook
-from ack_preload.hooks.history import open_store
+from ack_preload.hooks.history import SHARE, open_store
 from ack_preload.operators.base import CloudOperator
 from ack_preload.operators.inventory import NO_SNAPSHOT, Inventory, Runs
 from ack_preload.store import Store
@@ -29,6 +30,10 @@ from ack_preload.targets import Target, load_targets
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+CALL_S = 5.0
+"""Longest time that one call of a sweep is repeated for: the next sweep sends it again."""
+PICKERS = ("roll_out_node_pool", "measure_ready_latency")
+"""DAGs whose runs pick a snapshot some time before a node pool names it."""
 Deletion = tuple[Decision, Callable[[str], object]]
 
 
@@ -42,10 +47,14 @@ class SweepLeftoversOperator(CloudOperator):
     Deleting is only asked for, not waited for: the next sweep sees what is still there. One
     refusal does not keep the rest from going; all are reported at the end, and make it red.
 
+    :cvar within_s: after so long the rest is left to the next sweep: a worker is held meanwhile.
     :param is_dry_run: say what would be deleted and delete nothing.
     :param grace_min: minutes for which nothing goes for its run being over, from its creation on.
     """
 
+    within_s = 600.0
+    _started = 0.0
+    _needed_now: Callable[[], frozenset[str] | None]
     template_fields: Sequence[str] = ("is_dry_run", "grace_min", "conn_id")
 
     def __init__(self, *, is_dry_run: bool | str, grace_min: int | str, **kwargs: Any) -> None:
@@ -55,15 +64,25 @@ class SweepLeftoversOperator(CloudOperator):
 
     @cached_property
     def ecs(self) -> EcsHook:
-        return EcsHook(self.conn_id, account=self.account)
+        hook = EcsHook(self.conn_id, account=self.account)
+        hook.budget_s = CALL_S
+        return hook
 
     @cached_property
     def ack(self) -> AckHook:
-        return AckHook(self.conn_id, account=self.account)
+        hook = AckHook(self.conn_id, account=self.account)
+        hook.budget_s = CALL_S
+        return hook
+
+    @cached_property
+    def installation(self) -> str:
+        """Return which Airflow this is, "" while its history does not say: nothing is its own."""
+        return self.account.installation or open_store().known_installation() or ""
 
     def execute(self, context: Context) -> dict[str, Any]:
         dry = str(self.is_dry_run).lower() not in ("false", "0")
         runs = Runs(context["ti"])
+        self._started = time.monotonic()
         problems: list[str] = []
         judge = Judge(
             now=datetime.now(UTC),
@@ -86,6 +105,11 @@ class SweepLeftoversOperator(CloudOperator):
                 swept.setdefault(decision.found.kind, []).append(decision.found.resource_id)
         for each in foreign:
             self.log.warning("%s; only the installation that made it may", each)
+        if foreign and not self.installation:
+            problems.append(
+                "the history of this worker knows of no installation, so nothing here is its own. "
+                f"{SHARE}, or set the extra installation of {self.conn_id}"
+            )
         if problems:
             raise SweepIncompleteError("\n".join(problems))
         total = sum(map(len, swept.values()))
@@ -98,9 +122,11 @@ class SweepLeftoversOperator(CloudOperator):
         runs: Runs,
         problems: list[str],
     ) -> bool:
-        run = decision.found.run
-        if decision.rests_on_run and runs.look(run) is RunState.ACTIVE:
-            self.log.info("%s: kept, since its run was cleared meanwhile", decision)
+        if self._is_late():
+            problems.append(f"{decision}; not yet, as the time of this sweep is over")
+            return False
+        if spared := self._spared(decision.found, runs):
+            self.log.info("%s: kept, since %s", decision, spared)
             return False
         try:
             delete(decision.found.resource_id)
@@ -109,21 +135,44 @@ class SweepLeftoversOperator(CloudOperator):
             return False
         return True
 
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._started > self.within_s
+
+    def _spared(self, found: Found, runs: Runs) -> str:
+        """Return what has come between since ``found`` was judged, minutes ago, or "" for nothing.
+
+        A run that was cleared takes up what it made, expired or not.
+        """
+        was_active = runs.state(found.run) is RunState.ACTIVE
+        if not was_active and runs.look(found.run) is RunState.ACTIVE:
+            return "its run was cleared meanwhile"
+        if found.kind != "snapshot":
+            return ""
+        for dag_id in PICKERS:
+            if runs.is_any_active(dag_id):
+                return f"a run of {dag_id} may have picked it"
+        needed = self._needed_now()
+        if needed is None:
+            return "the node pools cannot be read any more"
+        return "a node pool names it by now" if found.resource_id in needed else ""
+
     def _all(self, judge: Judge, problems: list[str]) -> Iterator[Deletion]:
         """Yield every resource with its decision and what deletes it.
 
         Node pools come first: their instances go with them.
         """
-        seen = Inventory(self.ecs, self.ack, problems)
+        seen = Inventory(self.ecs, self.ack, problems, self._is_late)
         targets = _targets(problems)
         seen.read_pools({target.cluster_id for target in targets or ()})
+        store = open_store()
         for cluster_id, pool in seen.node_pools():
-            found = Found("node pool", pool.node_pool_id, pool.tags, pool.created)
-            # Not one that a run has changed since it was judged.
-            yield (
-                judge.temporary(found),
-                partial(self.ack.delete_node_pool, cluster_id, seen=pool),
+            decision = judge.node_pool(
+                Found("node pool", pool.node_pool_id, pool.tags, pool.created),
+                is_recorded=store.has_rollout_of(pool.node_pool_id),
+                is_known=store.snapshot(pool.snapshot_id or "") is not None,
             )
+            # Not one that a run has changed since it was judged.
+            yield decision, partial(self.ack.delete_node_pool, cluster_id, seen=pool)
         members, members_known = seen.members()
         for instance in seen.instances():
             if instance.resource_id not in members:
@@ -144,6 +193,7 @@ class SweepLeftoversOperator(CloudOperator):
         seen.read_pools_named_by(snapshots or ())
         if snapshots is None or targets is None or not seen.pools_known:
             return
+        self._needed_now = cache(lambda: self._needed(seen, targets, snapshots))
         store = open_store()
         facts = [_facts(snapshot, store) for snapshot in snapshots]
         retention = Retention(
@@ -156,6 +206,15 @@ class SweepLeftoversOperator(CloudOperator):
         )
         for decision in retention.decide(facts):
             yield self._unless_in_use(seen, decision) if decision.delete else decision
+
+    def _needed(
+        self, seen: Inventory, targets: Sequence[Target], snapshots: Sequence[Snapshot]
+    ) -> frozenset[str] | None:
+        """Look anew which snapshots node pools name, right before the first one is deleted."""
+        anew = Inventory(self.ecs, self.ack, seen.problems, self._is_late)
+        anew.read_pools({target.cluster_id for target in targets})
+        anew.read_pools_named_by(snapshots)
+        return anew.referenced() if anew.pools_known else None
 
     def _unless_in_use(self, seen: Inventory, decision: Decision) -> Decision:
         """Keep a snapshot while a disk made from it is there: ECS would refuse to delete it."""
@@ -176,8 +235,16 @@ def _is_good(snapshot: Snapshot, store: Store) -> bool:
     return is_sealed(snapshot.tags) or store.snapshot(snapshot.snapshot_id) is not None
 
 
+def created_of(text: str) -> datetime | None:
+    """Return when a snapshot was made; ``None`` when what the cloud tells is no time."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
 def _facts(snapshot: Snapshot, store: Store) -> SnapshotFacts:
-    created = datetime.fromisoformat(snapshot.created)
+    created = created_of(snapshot.created)
     found = Found("snapshot", snapshot.snapshot_id, snapshot.tags, created)
     return SnapshotFacts(found, created, is_good=_is_good(snapshot, store))
 

@@ -72,13 +72,18 @@ class Store:
 
     def installation(self) -> str:
         """Return the id of this installation, made at random on the first call."""
-        if found := self._newest(InstallationRecord):
-            return found.installation
+        if found := self.known_installation():
+            return found
         record = InstallationRecord(installation=secrets.token_hex(INSTALLATION_BYTES))
         with suppress(IntegrityError), self.engine.begin() as connection:
             connection.execute(tables.INSTALLATION.insert().values(**asdict(record)))
             return record.installation
         return self.installation()  # another process was faster: it is the same for all
+
+    def known_installation(self) -> str | None:
+        """Return the id of this installation; ``None`` before it was made."""
+        found = self._newest(InstallationRecord)
+        return found.installation if found else None
 
     # -- image locks
 
@@ -154,6 +159,12 @@ class Store:
 
     def rollout_for_run(self, run: Run) -> RolloutRecord | None:
         return self._newest(RolloutRecord, *_of_run(tables.ROLLOUTS, run))
+
+    def has_rollout_of(self, node_pool_id: str) -> bool:
+        """Tell whether a rollout of this node pool was ever recorded."""
+        return (
+            self._newest(RolloutRecord, tables.ROLLOUTS.c.node_pool_id == node_pool_id) is not None
+        )
 
     def rollout_for_chain(self, target: str, chain: str) -> RolloutRecord | None:
         return self._newest(RolloutRecord, *_in_chain(tables.ROLLOUTS, target, chain))
