@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,8 +17,11 @@ from ack_preload.domain.errors import (
     ResourceFailedError,
     ThrottledError,
     UnclearReplyError,
+    WaitTimeoutError,
 )
 from ack_preload.hooks.ack import AckHook
+from ack_preload.operators.node_pool import TURN_SINCE, TURN_WITHIN
+from ack_preload.operators.pool_changes import MAX_RESTARTS
 from emulator.app import Handle
 from emulator.faults import (
     EmptyBody,
@@ -195,6 +198,28 @@ def test_a_node_that_ack_gave_up_is_replaced_by_the_next_try(shared: Handle, nam
     (node,) = perform(scale(shared, pool_id, 1), context(try_number=2))["nodes"]
     assert node["instance_id"] != lost
     assert lost not in shared.cloud.instances
+
+
+def test_a_node_that_stays_however_often_it_is_removed_ends_red(shared: Handle, name: str) -> None:
+    pool_id = perform(apply(shared, pool_name=name))["node_pool_id"]
+    with shared.fault(NodeError(target=name)), pytest.raises(ResourceFailedError):
+        perform(scale(shared, pool_id, 1))
+    stubborn = scale(shared, pool_id, 1)
+    stubborn.restarts = MAX_RESTARTS
+    (lost,) = shared.cloud.node_pools[pool_id].nodes
+    with pytest.raises(ResourceFailedError, match=rf"stay although it removes them: {lost}; take"):
+        perform(stubborn, context(try_number=2))
+
+
+def test_a_turn_that_never_comes_ends_red(shared: Handle, name: str) -> None:
+    perform(apply(shared, pool_name=name), context(run_id="manual__1"))
+    hangs = context(run_id="manual__2", get_dr_count=lambda *_, **__: 1)
+    operator = apply(shared, pool_name=name)
+    assert deferred_by(operator, hangs).method_name == "looked_late"
+    since = datetime.fromisoformat(hangs["ti"].xcom_pull("task", key=TURN_SINCE))
+    hangs["ti"].xcom_push(key=TURN_SINCE, value=(since - TURN_WITHIN).isoformat())
+    with pytest.raises(WaitTimeoutError, match=r"run manual__1 of build_preloaded_disk for 6:00"):
+        operator.looked_late(hangs, {})
 
 
 def test_a_node_that_never_gets_ready_ends_red_and_goes(shared: Handle, name: str) -> None:

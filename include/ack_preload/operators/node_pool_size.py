@@ -6,9 +6,9 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ack_preload.domain.errors import InvalidInputError
+from ack_preload.domain.errors import InvalidInputError, ResourceFailedError
 from ack_preload.operators.base import CloudOperator
-from ack_preload.operators.pool_changes import AckOperator
+from ack_preload.operators.pool_changes import MAX_RESTARTS, AckOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,7 +51,16 @@ class ScaleNodePoolOperator(AckOperator):
         self._await_nodes(subject)
 
     def _remove_first(self, instance_ids: Sequence[str]) -> None:
-        """Remove nodes and begin again; return when there was nothing to remove after all."""
+        """Remove nodes and begin again; return when there was nothing to remove after all.
+
+        :raises ResourceFailedError: for nodes that stay listed however often they were removed.
+        """
+        if self.restarts >= MAX_RESTARTS:
+            raise ResourceFailedError(
+                f"nodes of node pool {self.node_pool_id} that ACK gave up stay although it removes "
+                f"them: {', '.join(instance_ids)}; take off their deletion protection, or delete "
+                "the instances, then clear the task"
+            )
         remove = functools.partial(
             self.hook.remove_nodes, self.cluster_id, self.node_pool_id, instance_ids
         )
