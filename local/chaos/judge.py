@@ -139,7 +139,7 @@ def at_once(lines: Iterable[Line]) -> int:
 
 
 def touched(before: Scene, after: Scene, foreign: Iterable[str]) -> list[str]:
-    """Name each foreign resource that is not, byte for byte, what it was."""
+    """Name each foreign resource that is not listed as it was: name, tags, state, size."""
     found = []
     for resource_id in sorted(foreign):
         was, is_now = before.resources.get(resource_id), after.resources.get(resource_id)
@@ -147,6 +147,18 @@ def touched(before: Scene, after: Scene, foreign: Iterable[str]) -> list[str]:
             found.append(f"{resource_id} is gone")
         elif (old := _bytes(was)) != (new := _bytes(is_now)):
             found.append(f"{resource_id} changed from {old} to {new}")
+    return found
+
+
+def altered(before: Mapping[str, Line], after: Mapping[str, Line]) -> list[str]:
+    """Name each foreign resource of which the API says anything else than it did, and what."""
+    found = []
+    for key, was in sorted(before.items()):
+        now = after.get(key)
+        if now is None:
+            found.append(f"{key} is not shown any more")
+        elif fields := [name for name in {**was, **now} if was.get(name) != now.get(name)]:
+            found.append(f"{key} has another {', '.join(sorted(fields))}")
     return found
 
 

@@ -21,8 +21,9 @@ from typing import Any
 
 from ack_preload.store import Run
 from local.chaos.airflow_runs import Airflow
+from local.chaos.bodies import bodies
 from local.chaos.cases import BUILD, EXPORT, SWEEP, SWEEP_NOW, Case, Result
-from local.chaos.judge import Scene, doubled, leaked, touched
+from local.chaos.judge import Scene, altered, doubled, leaked, touched
 from local.chaos.mishaps import Beside
 from local.chaos.outcome import Outcome, left_open, shown_error, unexpected
 from local.chaos.promises import broken, undone
@@ -154,6 +155,7 @@ class Worker:
         result.leaked = leaked(before, swept, place.kept())
         result.doubled = doubled(before, swept)
         result.foreign_touched = touched(place.first, swept, place.foreign)
+        result.foreign_touched += altered(place.bodies, bodies(place.account, place.foreign))
         for dag_id in case.then:
             result.problems += self._proven(dag_id, place)
 

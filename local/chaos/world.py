@@ -15,8 +15,9 @@ from ack_preload.store import Run, Store
 from ack_preload.targets.load import PATH_VARIABLE
 from emulator.app import running
 from emulator.settings import Settings
+from local.chaos.bodies import Bodies, bodies
 from local.chaos.judge import Kept, Scene
-from local.chaos.neighbours import Account, settle_down
+from local.chaos.neighbours import LAG_S, Account, settle_down
 from local.cloud_files import TARGET, connections, targets
 
 IMAGES_OF_A_BUILD = 3
@@ -51,6 +52,7 @@ class World:
     first: Scene
     exported: str = ""  # digest of the image lock that the node gave without any fault
     lock_digest: str = ""  # of the lock that builds are to use
+    bodies: Bodies = field(default_factory=dict)  # of what is foreign, as the API gave it then
     disks: Mapping[str, str] = field(default_factory=dict)  # of pools, before the run under fault
     min_age: timedelta = timedelta(days=1)  # younger snapshots are kept
 
@@ -153,7 +155,11 @@ def world(folder: Path, machines: str, changes: Mapping[str, float]) -> Iterator
     with running(folder / "cloud", settings=settings, machines=machines) as handle:
         account = Account(handle.facts)
         lags = bool(changes.get("read_delay_s"))
-        yield settled(account, folder / "cloud", folder / "history.db", lags=lags)
+        made = settled(account, folder / "cloud", folder / "history.db", lags=lags)
+        if lags:
+            account.advance(LAG_S)
+        made.bodies = bodies(account, made.foreign)
+        yield made
 
 
 def settled(account: Account, state: Path, history: Path, *, lags: bool = True) -> World:

@@ -18,7 +18,7 @@ from local.chaos.__main__ import Lanes, grouped, sample
 from local.chaos.cases import ORDER, Case, Result, chosen
 from local.chaos.catalogue import quick_cases, stuck
 from local.chaos.catalogue_real import real_cases
-from local.chaos.judge import Kept, Scene, at_once, doubled, leaked, touched
+from local.chaos.judge import Kept, Scene, altered, at_once, doubled, leaked, touched
 from local.chaos.kill_plan import DEFERRED, STAGES, TEARDOWNS
 from local.chaos.outcome import Outcome, TaskRun, left_open, unexpected
 from local.chaos.promises import changed_disks, on_paper
@@ -163,6 +163,16 @@ def test_a_foreign_resource_that_changes_or_goes_is_touched() -> None:
     found = touched(before, after, ["disk d-1", "disk d-2"])
     assert [each.split()[2] for each in found] == ["changed", "is"]
     assert touched(before, before, ["disk d-1", "disk d-2"]) == []
+
+
+def test_any_field_of_what_is_foreign_is_looked_at() -> None:
+    before = {"node_pool np-1": {"data_disks": [], "name": "a"}, "disk d-1": {"size": 1}}
+    after = {"node_pool np-1": {"data_disks": [{"snapshot_id": "s-1"}], "name": "a"}}
+    assert altered(before, before) == []
+    assert altered(before, after) == [
+        "disk d-1 is not shown any more",
+        "node_pool np-1 has another data_disks",
+    ]
 
 
 def test_a_snapshot_without_an_image_or_with_a_damaged_blob_breaks_its_promise(
