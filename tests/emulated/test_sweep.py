@@ -14,7 +14,7 @@ from ack_preload.operators.snapshot import DiscardSnapshotsOperator
 from ack_preload.operators.sweep import SweepIncompleteError
 from emulator.app import Handle
 from tests.emulated.bad_line import BadLine, Fault
-from tests.emulated.driving import context, perform
+from tests.emulated.driving import connection, context, perform
 from tests.emulated.measuring import make_pool, measured
 from tests.emulated.sweeping import (
     expire,
@@ -43,6 +43,20 @@ def test_what_expired_goes_and_what_is_not_ours_stays(cloud: Handle) -> None:
         "key pair": ["ours"],
     }
     assert standing(cloud) == seeded
+
+
+def test_a_worker_without_the_history_of_the_others_is_told(
+    cloud: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ours left looks foreign to it; but a new Airflow on a clean account is well."""
+    made = make_instance(cloud)
+    alone = connection(cloud.facts, installation=None)
+    monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", alone)
+    assert sweep()["total"] == 0
+    expire(cloud)
+    with pytest.raises(SweepIncompleteError, match=r"knows of no installation.* one history"):
+        sweep()
+    assert made["instance_id"] in cloud.cloud.instances
 
 
 def test_a_dry_run_says_it_all_and_deletes_nothing(cloud: Handle) -> None:

@@ -13,8 +13,10 @@ import pytest
 from airflow.sdk import BaseOperator
 
 from ack_preload.domain.errors import InvalidInputError, ResourceFailedError
+from ack_preload.hooks.history import begin_installation
 from ack_preload.operators import build_instance, key_pair, node_pool, node_pool_end, snapshot
 from ack_preload.operators.base import CloudOperator, as_mapping
+from ack_preload.store import Store
 
 NOW = datetime.now(UTC)
 ACCOUNT = {
@@ -47,6 +49,37 @@ def context(**overrides: Any) -> Any:
 
 def operator() -> CloudOperator:
     return CloudOperator(task_id="t")
+
+
+@pytest.fixture
+def nameless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Let the history say which installation this is, and the worker have one of its own."""
+    account = {"conn_type": "alibaba_cloud", "extra": {"region": "cn-hangzhou"}}
+    monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", json.dumps(account))
+    path = tmp_path / "history.db"
+    store = {"conn_type": "sqlite", "host": str(path)}
+    monkeypatch.setenv("AIRFLOW_CONN_ACK_PRELOAD_STORE", json.dumps(store))
+    return path
+
+
+def begun_as(installation: str | None) -> Any:
+    return context(xcom_pull=lambda task_ids, key: installation)
+
+
+def test_no_task_but_the_first_invents_an_installation(nameless: Path) -> None:
+    teardown = build_instance.DeleteInstanceOperator(task_id="t")
+    with pytest.raises(InvalidInputError, match=r"no installation.*ack_preload_store.*clear this"):
+        teardown.execute(context())
+    made = begin_installation(teardown.account)
+    assert operator().installation == made
+
+
+def test_a_worker_with_a_history_of_its_own_is_told(nameless: Path) -> None:
+    made = Store(f"sqlite:///{nameless}").installation()
+    operator().pre_execute(begun_as(None))
+    operator().pre_execute(begun_as(made))
+    with pytest.raises(InvalidInputError, match=f"began as installation other.* is {made}.*to oth"):
+        operator().pre_execute(begun_as("other"))
 
 
 def test_all_tries_have_one_token() -> None:

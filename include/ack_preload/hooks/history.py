@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection, Context
 
 STORE_CONN_ID = "ack_preload_store"
+SHARE = f"Give all workers one history (connection {STORE_CONN_ID})"
 DRIVERS = {
     "postgres": "postgresql+psycopg2",
     "postgresql": "postgresql+psycopg2",
@@ -33,9 +34,26 @@ def open_store(conn_id: str = STORE_CONN_ID) -> Store:
     return Store(store_url(connection))
 
 
-def installation_of(account: Account) -> str:
-    """Return which Airflow this is: as the connection says, else as the history keeps it."""
+def begin_installation(account: Account) -> str:
+    """Return which Airflow this is, for the task that a run begins with: a new history gets an id.
+
+    No other task may invent one. On a worker that does not share the history, a teardown would
+    look for what that other installation made, find nothing, and leave all that is paid for.
+    """
     return account.installation or open_store().installation()
+
+
+def installation_of(account: Account) -> str:
+    """Return which Airflow this is: as the connection says, else as the history keeps it.
+
+    :raises InvalidInputError: when neither knows.
+    """
+    if found := account.installation or open_store().known_installation():
+        return found
+    raise InvalidInputError(
+        f"the history of this worker knows of no installation. {SHARE}, or set the extra "
+        f"installation of {account.conn_id}; then clear this task"
+    )
 
 
 def store_url(connection: Connection) -> str:

@@ -22,7 +22,7 @@ from ack_preload.domain.tags import Ownership, expiry, is_of_run, run_tag, token
 from ack_preload.domain.waits import WAITS, Verdict
 from ack_preload.hooks.account import DEFAULT_CONN_ID, Account
 from ack_preload.hooks.cloud import CloudHook
-from ack_preload.hooks.history import installation_of
+from ack_preload.hooks.history import SHARE, installation_of
 from ack_preload.triggers.state import SETTLING_LOOKS, SETTLING_S, StateTrigger
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ DEFAULT_LIFETIME_H = 12
 """How long a resource of a run may live: a slow build with a full first snapshot, twice over."""
 
 
+BEGINNING = "read_inputs"
+"""The task that a run of our DAGs begins with; it says for which installation."""
 LISTED_LATE = "the cloud may list late what it has made"
 CREATING = "creating"
 """XCom of a task that makes something that costs money: the moment before it asks the cloud."""
@@ -60,6 +62,20 @@ class CloudOperator(BaseOperator):
     def installation(self) -> str:
         """Which Airflow this is; what another one made on the same account is left alone."""
         return installation_of(self.account)
+
+    def pre_execute(self, context: Any) -> None:
+        """Refuse to work for another installation than the one that this run began as.
+
+        It would not find what the run made, and take all of it for gone.
+        """
+        super().pre_execute(context)
+        begun = context["ti"].xcom_pull(task_ids=BEGINNING, key="installation")
+        if begun and begun != self.installation:
+            raise InvalidInputError(
+                f"this run began as installation {begun}, but this worker is {self.installation}. "
+                f"{SHARE}, or set the extra installation of {self.conn_id} to {begun}; then clear "
+                "this task"
+            )
 
     def client_token(self, context: Context, salt: str = "") -> str:
         """Return one token for all tries of a task instance.
@@ -192,6 +208,7 @@ class CloudOperator(BaseOperator):
                 conn_id=self.conn_id,
                 deadline=deadline.isoformat(),
                 every_s=self.account.poll_every_s,
+                visible_within_s=self.account.visible_within_s,
             ),
             method_name=method_name,
         )

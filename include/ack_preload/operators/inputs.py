@@ -12,7 +12,7 @@ from ack_preload.domain.errors import InvalidInputError
 from ack_preload.domain.tags import token
 from ack_preload.domain.workload import temporary_target
 from ack_preload.hooks.account import DEFAULT_CONN_ID, Account
-from ack_preload.hooks.history import installation_of, open_store, run_of
+from ack_preload.hooks.history import begin_installation, open_store, run_of
 from ack_preload.hooks.registry_login import registry_logins
 from ack_preload.targets import Target, load_target, load_targets
 
@@ -69,12 +69,13 @@ class ReadInputsOperator(BaseOperator):
         if self.needs != "snapshot":  # a disk that is made pulls no more
             registry_logins(target.registry_conn_ids)
         fields = target.to_dict()
-        installation = installation_of(Account.get(self.conn_id))
+        installation = begin_installation(Account.get(self.conn_id))
         short = token(installation, run.dag_id, run.run_id)[:SHORT]
         found: dict[str, Any] = {
             "target": fields,
             "temporary": temporary_target(fields),
             "name": target.name,
+            "installation": installation,
             "run": short,
             "resource": f"ack-preload-{target.name}-{short}",
         }
