@@ -25,11 +25,15 @@ def reap(layout: Layout) -> list[str]:
     removed = []
     for machines in ("paper", "real"):
         if (state := layout.emulator(machines)).exists():
-            removed += _reap(layout, state, with_root=machines == "real")
+            removed += reap_state(layout, state, with_root=machines == "real")
     return removed
 
 
-def _reap(layout: Layout, state: Path, *, with_root: bool) -> list[str]:
+def reap_state(layout: Layout, state: Path, *, with_root: bool) -> list[str]:
+    """Remove what a killed local cloud with that folder left.
+
+    :raises ReapError: with what it printed, when that fails.
+    """
     variables = environment(layout, token="")
     command = [sys.executable, "-m", "emulator", "--state", str(state), "--reap"]
     if with_root and not is_root() and sudo_works():

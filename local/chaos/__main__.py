@@ -27,8 +27,9 @@ from local.chaos import report
 from local.chaos.cases import Case, Result, chosen
 from local.chaos.catalogue import quick_cases
 from local.chaos.catalogue_real import real_cases
-from local.chaos.workers import WorkerProcess
+from local.chaos.workers import WorkerProcess, reap_worlds
 from local.layout import HOME_VARIABLE, ROOT, Layout
+from local.reap import ReapError
 from local.stack import choose_machines
 
 MOST_OF_A_WORLD = 12  # cases that one worker takes at a time: they share a local cloud
@@ -107,10 +108,12 @@ class Lanes:
                 subprocess.TimeoutExpired
             ):  # in a task, where Airflow takes the signal for its own
                 process.kill()
-        for cloud in self.folder.glob("worker-*/world-*/cloud"):
-            subprocess.run(
-                [sys.executable, "-m", "emulator", "--state", str(cloud), "--reap"], check=False
-            )
+                process.wait()  # a local cloud that is still dying is not taken away
+        for folder in self.folder.glob("worker-*/"):
+            try:
+                reap_worlds(folder)
+            except ReapError as exc:
+                self.trouble.append(str(exc))
 
     def _guarded(self, lane: object, argument: object) -> None:
         try:
@@ -260,7 +263,7 @@ def judged(
     try:
         lanes.run(cases, options.jobs, programs)
     except KeyboardInterrupt:
-        print("\nInterrupted; what was started is stopped.")
+        print("\nInterrupted; what was started is stopped.", *lanes.trouble, sep="\n")
         return 130
     seconds = time.monotonic() - began
     for result in report.missing(cases, lanes.results, RUNNER):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ from typing import Any, Self
 from local.airflow_home import environment
 from local.chaos.cases import Case, Result
 from local.layout import ROOT, Layout
+from local.reap import ReapError, reap_state
 from local.supervisor import last_lines
 
 STARTS_WITHIN_S = 180.0
@@ -36,8 +39,7 @@ class WorkerProcess:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        clear(self.folder)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "local.chaos.worker", str(self.folder)],
@@ -65,8 +67,7 @@ class WorkerProcess:
         try:
             process.wait(ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            self._kill(process)
         if process.stdout is not None:
             process.stdout.close()
 
@@ -81,10 +82,23 @@ class WorkerProcess:
             print(case.as_json(), file=self._process.stdin, flush=True)
             return Result(**self._answer(CASE_WITHIN_S))
         except (WorkerError, OSError) as exc:
-            self._process.kill()
             result = Result.of(case, runner)
             result.problems.append(f"the harness failed: {exc}")
+            try:
+                self._kill(self._process)
+            except ReapError as left:
+                result.problems.append(f"the harness failed: {left}")
             return result
+
+    def _kill(self, process: subprocess.Popen[str]) -> None:
+        """End it with all that came of it, and what its local clouds left on the host.
+
+        :raises ReapError: when something of that cannot be removed.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # it leads a session of its own
+        process.wait()
+        reap_worlds(self.folder)
 
     @property
     def process(self) -> subprocess.Popen[str]:
@@ -110,6 +124,29 @@ class WorkerProcess:
             raise WorkerError(f"the worker ended; the end of {self.log}:\n{last_lines(self.log)}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def reap_worlds(folder: Path) -> None:
+    """Remove what the local clouds of a killed worker left: machines, mounts, networks.
+
+    Their folders say what that is, so this comes before those go.
+
+    :raises ReapError: when something cannot be removed, with what was said of it.
+    """
+    for cloud in sorted(folder.glob("world-*/cloud")):
+        reap_state(Layout(folder), cloud, with_root=False)  # with real machines we are root
+
+
+def clear(folder: Path) -> None:
+    """Make an empty folder for a worker, once nothing lives on in the one that is there.
+
+    :raises ReapError: when something does.
+    """
+    reap_worlds(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # what was killed may write a last word meanwhile
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
 
 
 def airflow_environment(home: Path) -> dict[str, str]:
