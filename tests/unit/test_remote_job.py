@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from airflow.sdk import Context
 from airflow.sdk.execution_time import task_runner
 
 from ack_preload.domain.errors import (
@@ -19,6 +20,7 @@ from ack_preload.hooks.ssh_calls import ScriptCall, ScriptResult
 from ack_preload.operators.image_list import NodeListing
 from ack_preload.operators.preload_disk import InstallRuntimeOperator
 from ack_preload.operators.prove_images import hosts_of
+from ack_preload.operators.remote_job import MOST_STOPS, STOPPED
 from ack_preload.triggers.probes import Observation
 from ack_preload.triggers.progress import Progress
 from ack_preload.triggers.remote_job import RemoteJobTrigger, observe
@@ -197,3 +199,16 @@ async def test_progress_is_shown_at_once_then_now_and_then_and_at_the_end(
     await progress.show(subject, {"done": 4}, is_last=True)
     await Progress().show({"run_id": "of an older version"}, {"done": 1}, is_last=True)
     assert supervisor.told == [{"done": 1}, {"done": 4}]
+
+
+def test_what_its_own_machine_stops_each_time_is_not_started_for_ever() -> None:
+    operator = InstallRuntimeOperator(task_id="install", version="1.6.28", address="10.0.0.1")
+    event = {
+        "verdict": "failed",
+        "state": "failed",
+        "id": "pull-1",
+        "detail": {"exit_code": STOPPED, "error": "Terminated"},
+        "subject": {"job": "pull-1", "stops": MOST_STOPS},
+    }
+    with pytest.raises(RemoteJobError, match="exit code 143: Terminated"):
+        operator.resume(Context(), event)  # it starts nothing

@@ -30,6 +30,8 @@ REFUSALS = frozenset({2, 3, 4})
 """Exit codes by which every script says that another try would end the same way."""
 STOPPED = 143
 """The exit code of a job that its owner stopped."""
+MOST_STOPS = 3
+"""So often a try starts what was stopped again: a machine may send the same signal by itself."""
 SHORT = 12
 ASSISTANT_EVERY_S = 15.0
 """A look by Cloud Assistant is a command of its own, and an account has so many a day."""
@@ -153,9 +155,11 @@ class RemoteJobOperator(CloudOperator):
         self._subject = subject
         detail = event.get("detail") or {}
         if Verdict(event["verdict"]) is Verdict.FAILED:
-            if detail.get("exit_code") == STOPPED:
+            stops = int(subject.get("stops", 0))
+            if detail.get("exit_code") == STOPPED and stops < MOST_STOPS:
                 # A triggerer that was taken for dead stopped it, but this try is alive.
                 self.log.warning("%s was stopped; starting it again", subject["job"])
+                self._subject = subject = {**subject, "stops": stops + 1}
                 self._start(subject, context)
                 self._await(subject)
             raise self._failure(event, detail)
