@@ -185,6 +185,23 @@ async def test_a_refused_look_ends_it_with_the_clouds_own_words() -> None:
     }
 
 
+async def test_keys_that_are_no_longer_good_are_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A long wait began with keys that were rotated since."""
+    monkeypatch.setattr(state, "FRESH_S", 0.0)
+    gone = CloudError("InvalidAccessKeyId.NotFound", "no such key", request_id="4F2A")
+    SCRIPT.extend([Observation("going"), gone, Observation("done")])
+    assert (await event(trigger()))["verdict"] == "done"
+    assert OPENED == ["conn", "conn"]
+
+
+async def test_keys_that_were_just_read_and_are_refused_end_it() -> None:
+    SCRIPT.append(CloudError("InvalidAccessKeyId.NotFound", "no such key", request_id="4F2A"))
+    assert (await event(trigger()))["verdict"] == "refused"
+    assert OPENED == ["conn"]
+
+
 async def test_another_error_of_ours_ends_it_as_failed() -> None:
     SCRIPT.append(ForeignResourceError("not ours"))
     ended = await event(trigger())

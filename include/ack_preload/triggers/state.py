@@ -28,7 +28,9 @@ from ack_preload.domain.errors import (
 )
 from ack_preload.domain.waits import ABSENT, WAITS, Verdict
 from ack_preload.hooks.account import VISIBLE_WITHIN_S
+from ack_preload.hooks.calls import OF_ALL
 from ack_preload.hooks.pace import LONGEST_ASKED_S
+from ack_preload.triggers.polling import FRESH_S
 from ack_preload.triggers.probes import PROBES, Observation, Watch, open_watch
 
 LONGEST_PAUSE = timedelta(seconds=60)
@@ -102,14 +104,20 @@ class StateTrigger(BaseTrigger):
         yield event
 
     async def _outcome(self) -> TriggerEvent:
-        try:
-            async with open_watch(self.wait, self.conn_id) as watch:
-                return await self._verdict(watch)
-        except CloudError as exc:
-            detail = {"code": exc.code, "message": exc.message, "request_id": exc.request_id}
-            return self._event(Verdict.REFUSED, Observation(exc.code, detail))
-        except PreloadError as exc:
-            return self._event(Verdict.FAILED, Observation("unwatchable", {"error": str(exc)}))
+        while True:
+            opened = time.monotonic()
+            try:
+                async with open_watch(self.wait, self.conn_id) as watch:
+                    return await self._verdict(watch)
+            except CloudError as exc:
+                if exc.code.startswith(OF_ALL) and time.monotonic() - opened > FRESH_S:
+                    # The keys were good once: there may be new ones in the connection by now.
+                    self.log.warning("Reading the connection %s again: %s", self.conn_id, exc)
+                    continue
+                detail = {"code": exc.code, "message": exc.message, "request_id": exc.request_id}
+                return self._event(Verdict.REFUSED, Observation(exc.code, detail))
+            except PreloadError as exc:
+                return self._event(Verdict.FAILED, Observation("unwatchable", {"error": str(exc)}))
 
     async def _verdict(self, watch: Watch) -> TriggerEvent:
         wait, deadline = WAITS[self.wait], datetime.fromisoformat(self.deadline)
