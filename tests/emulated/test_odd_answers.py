@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from typing import Any
 
 import pytest
 
-from ack_preload.domain.errors import CloudError, NotFoundError, UnclearReplyError
+from ack_preload.domain.errors import CloudError, NotFoundError, ThrottledError, UnclearReplyError
 from ack_preload.hooks.account import Account
 from ack_preload.hooks.ack import AckHook
+from ack_preload.hooks.assistant import AssistantHook
 from ack_preload.hooks.calls import send
 from ack_preload.hooks.ecs import EcsHook
 from ack_preload.hooks.looks import Looks
+from ack_preload.hooks.pace import pace_of
+from ack_preload.hooks.ssh_calls import ScriptCall
 from ack_preload.hooks.whole import DEMANDED
 from ack_preload.operators.inventory import Inventory
 from ack_preload.operators.node_pool_end import DeleteNodePoolOperator, RestoreNodePoolOperator
@@ -169,3 +173,20 @@ def test_what_a_first_page_does_not_list_is_not_missing(method: str) -> None:
         looked(account, method, ["x-1"])
     with odd_cloud({**body, "NextToken": ""}) as account:
         assert looked(account, method, ["x-1"]) == {}
+
+
+@pytest.mark.parametrize("is_script", [False, True])
+def test_an_account_that_is_throttled_rests_whoever_was_told(is_script: bool) -> None:
+    async def refused(account: Account) -> bool:
+        pace = pace_of(account)
+        if is_script:
+            hook = AssistantHook("odd", account=account)
+            asking: Any = hook.arun_script("i-1", ScriptCall("job.sh", ("state", "job")), 1)
+        else:
+            asking = Looks(account).instances(["i-1"])
+        with pytest.raises(ThrottledError):
+            await asking
+        return pace._rests_until > time.monotonic()
+
+    with odd_cloud(refusal("Throttling.User"), 429) as account:
+        assert asyncio.run(refused(account))

@@ -27,6 +27,7 @@ from ack_preload.hooks.cloud import plain
 from ack_preload.hooks.ecs_storage import EcsStorage
 from ack_preload.hooks.pace import pace_of
 from ack_preload.hooks.ssh_calls import ScriptCall, ScriptResult, last_lines
+from ack_preload.hooks.whole import readable
 
 if TYPE_CHECKING:
     from alibabacloud_ecs20140526 import models as ecs
@@ -119,20 +120,25 @@ class AssistantHook(EcsStorage):
         pace = pace_of(self.account)
         await pace.turn()
         try:
-            sent = await look(lambda: self.client.run_command_async(request))
+            sent = await pace.heard(lambda: look(lambda: self.client.run_command_async(request)))
         except CloudError as exc:
             raise refusal(instance_id, exc) from exc
         asked = self._results(sent.body.invoke_id)
+
+        async def results() -> Any:
+            return await look(lambda: self.client.describe_invocation_results_async(asked))
+
         until = time.monotonic() + command.within_s + DELIVERED_WITHIN_S
         value: bytes | None = None
         while value is None and time.monotonic() < until:
             await asyncio.sleep(self._pause_s)
             await pace.turn()
             try:
-                answer = await look(lambda: self.client.describe_invocation_results_async(asked))
+                value = output(instance_id, plain((await pace.heard(results)).body))
+            except NodeUnreachableError:
+                raise
             except UnclearReplyError:
                 continue  # what it says can be asked for again
-            value = output(instance_id, plain(answer.body))
         return _given(instance_id, name, value)
 
     @property
@@ -169,12 +175,13 @@ def output(instance_id: str, body: Mapping[str, Any]) -> bytes | None:
     :raises RemoteJobError: when the command itself failed.
     :raises NodeUnreachableError: when it was not brought there, or did not end.
     """
-    listed = body["Invocation"]["InvocationResults"]["InvocationResult"]
-    result = next((each for each in listed if each["InstanceId"] == instance_id), None)
-    status = result["InvocationStatus"] if result else "Pending"
-    if result is None or status not in ENDED:
-        return None
-    said = base64.b64decode(result.get("Output") or "")
+    with readable("DescribeInvocationResults"):
+        listed = body["Invocation"]["InvocationResults"]["InvocationResult"]
+        result = next((each for each in listed if each["InstanceId"] == instance_id), None)
+        status = result["InvocationStatus"] if result else "Pending"
+        if result is None or status not in ENDED:
+            return None
+        said = base64.b64decode(result.get("Output") or "")
     if status == FAILED:
         talk = last_lines(said.decode(errors="replace")) or "it said nothing"
         raise RemoteJobError(f"a command on {instance_id} ended with an error: {talk}")

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 from ack_preload.domain.disks import Instance, Snapshot
-from ack_preload.domain.errors import NotFoundError, ThrottledError, UnclearReplyError
+from ack_preload.domain.errors import NotFoundError, UnclearReplyError
 from ack_preload.domain.node_pools import Node, NodePoolView
 from ack_preload.hooks.account import Account
 from ack_preload.hooks.ack import AckHook
@@ -190,22 +190,12 @@ class Looks:
     async def kubeconfig(self, cluster_id: str) -> str:
         """Return a temporary kubeconfig, in a turn of its own. It is a secret."""
         await self.pace.turn()
-        return await self._heard(lambda: self._ack.kubeconfig_async(cluster_id))
+        return await self.pace.heard(lambda: self._ack.kubeconfig_async(cluster_id))
 
     async def _ask(self, request: Callable[[], Awaitable[Any]]) -> dict[str, Any]:
-        answer = await self._heard(lambda: look(request))
+        answer = await self.pace.heard(lambda: look(request))
         with readable("the cloud"):
             return plain(answer.body)
-
-    async def _heard(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Let the account's pace know what the cloud says of it."""
-        try:
-            answer = await call()
-        except ThrottledError as exc:
-            self.pace.throttled(exc.retry_after_s)
-            raise
-        self.pace.answered()
-        return answer
 
 
 def _all_of(ids: Sequence[str], found: dict[str, T], body: Mapping[str, Any]) -> dict[str, T]:

@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
+from ack_preload.domain.errors import ThrottledError
+
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Awaitable, Callable, Hashable
 
     from ack_preload.hooks.account import Account
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 BURST_S = 1.0
 """What was not called for so long may be made up for at once: one wait alone is never slowed."""
@@ -54,6 +57,16 @@ class Pace:
         at = max(now, self._due - BURST_S, self._rests_until)
         self._due = max(self._due, now) + 1 / self.calls_per_s
         return at
+
+    async def heard(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call whose turn has come, and note what the cloud says of the account."""
+        try:
+            answer = await call()
+        except ThrottledError as exc:
+            self.throttled(exc.retry_after_s)
+            raise
+        self.answered()
+        return answer
 
     def throttled(self, retry_after_s: float | None) -> None:
         """Rest the whole account, for as long as the cloud asks for or else ever longer."""
