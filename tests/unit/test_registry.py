@@ -14,7 +14,7 @@ import pytest
 
 from ack_preload.domain.errors import CloudUnavailableError, InvalidInputError, UnclearReplyError
 from ack_preload.domain.images import ImageReference
-from ack_preload.hooks.registry import Resolved, resolve
+from ack_preload.hooks.registry import Resolved, _may_be_asked, resolve
 from ack_preload.hooks.registry_login import RegistryLogin
 
 MANIFEST = {
@@ -143,6 +143,39 @@ def test_a_token_server_that_fails_may_be_asked_again(registry: Registry) -> Non
     registry.wants_token = f'Bearer realm="http://{registry.host}/token"'
     with pytest.raises(UnclearReplyError, match="gives no token"):
         resolve(registry.name(), "linux/amd64")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"[]", b"null", b"{}", b'{"token": ["a"]}', b'{"token": "a\\r\\nX-Other: b"}', b"\xff"],
+)
+def test_what_is_no_token_is_sent_nowhere(registry: Registry, answer: bytes) -> None:
+    registry.answers["/token"] = (200, answer)
+    registry.wants_token = f'Bearer realm="http://{registry.host}/token"'
+    with pytest.raises(UnclearReplyError, match="gives no token"):
+        resolve(registry.name(), "linux/amd64")
+    assert registry.sent() == [None]
+
+
+@pytest.mark.parametrize(
+    ("realm", "host", "is_asked"),
+    [
+        ("https://auth.example.com/token", "registry.example.com", True),
+        ("http://auth.example.com/token", "registry.example.com", False),
+        ("http://10.0.0.9/token", "registry.example.com", False),
+        ("https://10.0.0.9:8443/token", "registry.example.com", False),
+        ("https://user@[::1]:8443/token", "registry.example.com", False),
+        ("http://localhost:1/token", "registry.example.com", False),
+        ("http://10.0.0.9/token", "10.0.0.8:5000", True),
+        ("http://[::1]:8443/token", "localhost:5000", True),
+        ("ftp://10.0.0.9/token", "10.0.0.8:5000", False),
+        ("http://[10.0.0.9/token", "10.0.0.8:5000", False),
+    ],
+)
+def test_a_public_registry_leads_to_no_private_address(
+    realm: str, host: str, is_asked: bool
+) -> None:
+    assert _may_be_asked(realm, host) is is_asked
 
 
 @pytest.mark.parametrize(

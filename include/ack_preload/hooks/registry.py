@@ -42,6 +42,7 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, SERVER_ERROR = 401, 403, 404, 500
+TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")  # RFC 6750, and what registries make of it
 CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -154,7 +155,7 @@ class _Registry:
             return self._login.basic
         asked = dict(CHALLENGE.findall(challenge))
         realm = asked.pop("realm", "")
-        if not challenge.startswith("Bearer ") or not _may_be_asked(realm):
+        if not challenge.startswith("Bearer ") or not _may_be_asked(realm, self._name.host):
             raise InvalidInputError(f"{self._wants_login()}, and says so by {challenge[:100]!r}")
         return f"Bearer {self._token(realm, asked)}"
 
@@ -165,14 +166,13 @@ class _Registry:
             request.add_unredirected_header("Authorization", self._login.basic)
         try:
             with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-                found = json.loads(answer.read(MAX_MANIFEST))
+                token = _token_of(json.loads(answer.read(MAX_MANIFEST)))
         except urllib.error.HTTPError as exc:
             if self._login and exc.code in (UNAUTHORIZED, FORBIDDEN):
                 raise InvalidInputError(self._login_refused(exc.code)) from exc
             raise self._no_token(realm, exc) from exc
         except (OSError, ValueError) as exc:
             raise self._no_token(realm, exc) from exc
-        token = str(found.get("token") or found.get("access_token") or "")
         mask_secret(token)
         return token
 
@@ -207,17 +207,41 @@ class _Registry:
 
 def _is_private(host: str) -> bool:
     """Tell whether a registry host is a private or loopback IP address."""
-    address = host.rpartition(":")[0] or host
+    return _is_private_address(host.rpartition(":")[0] or host)
+
+
+def _is_private_address(address: str) -> bool:
     try:
         return ip_address(address).is_private
     except ValueError:
         return address == "localhost"
 
 
-def _may_be_asked(realm: str) -> bool:
-    """Tell whether a token server is asked: over HTTPS, or in the clear on this side only."""
-    parts = urlsplit(realm)
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_private(parts.netloc))
+def _may_be_asked(realm: str, host: str) -> bool:
+    """Tell whether the token server that a registry names is asked.
+
+    Over HTTPS, or in the clear on this side only. A private address is asked for a registry on a
+    private address: others have no business on this side, and would be given what it answers.
+    """
+    try:
+        parts = urlsplit(realm)
+        is_private = _is_private_address(parts.hostname or "")
+    except ValueError:  # no URL
+        return False
+    if is_private:
+        return parts.scheme in ("http", "https") and _is_private(host)
+    return parts.scheme == "https"
+
+
+def _token_of(answer: Any) -> str:
+    """Return the token of a token server's answer, which goes into a header as it is.
+
+    :raises ValueError: when there is none, without what it says.
+    """
+    found = answer.get("token") or answer.get("access_token") if isinstance(answer, dict) else None
+    if not isinstance(found, str) or not TOKEN.fullmatch(found):
+        raise ValueError("its answer has no bearer token")
+    return found
 
 
 def _speaks_no_tls(exc: BaseException) -> bool:
