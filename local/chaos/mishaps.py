@@ -36,7 +36,7 @@ class Beside:
 
     def before(self, task_id: str) -> None:
         """Arm the faults when their stage begins, and start to wait for the first to strike."""
-        if self._case.because and task_id == self._case.because_at:
+        if self._case.because and not self._causes and task_id == self._case.because_at:
             self._causes = [self._account.arm(fault) for fault in self._case.because]
         if self._causes and task_id == self._case.stage:
             while self._causes:
