@@ -66,7 +66,7 @@ test-machine: setup-dev  ## Only the tests on real machines (root, Linux)
 bench-emulator: setup  ## How many nodes and calls the local cloud bears: a table, and a verdict
 	@$(BIN)/python -m local.bench $(BENCH)
 
-chaos: setup  ## Every stage of the chain under every fault and kill: a table, and a verdict
+chaos: setup  ## Stages of the chain under faults and kills: a table, and a verdict
 	@$(BIN)/python -m local.chaos $(CHAOS)
 
 golden: setup-dev  ## Accept the requests that a night on paper machines sends, for review
