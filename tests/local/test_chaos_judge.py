@@ -16,11 +16,10 @@ from emulator.faults.kinds import KINDS
 from local.chaos import report
 from local.chaos.__main__ import Lanes, grouped, sample
 from local.chaos.cases import ORDER, Case, Result, chosen
-from local.chaos.catalogue import quick_cases, stuck
+from local.chaos.catalogue import quick_cases
 from local.chaos.catalogue_real import real_cases
 from local.chaos.judge import Kept, Scene, altered, at_once, doubled, leaked, touched
 from local.chaos.kill_plan import DEFERRED, STAGES, TEARDOWNS
-from local.chaos.outcome import Outcome, TaskRun, left_open, unexpected
 from local.chaos.promises import changed_disks, on_paper
 from local.chaos.untried import untried_calls, untried_stages
 from local.chaos.world import retained
@@ -100,48 +99,6 @@ def test_what_comes_beside_what_was_there_is_doubled() -> None:
     assert doubled(before, Scene(second.lines, wanted)) == []
 
 
-STUCK = Case("build", "stop_instance", "stuck", (stuck("instance", "Stopping"),), "red", "WaitT")
-
-
-def ended(*errors: tuple[str, str], red: str) -> Outcome:
-    tasks = [TaskRun(task, -1, "failed" if task == red else "success", 1) for task, _ in errors]
-    return Outcome("build", "1", "failed", tasks, list(errors))
-
-
-def red_result(**more: Any) -> Result:
-    result = Result.of(STUCK, "r")
-    result.outcome, result.struck = "red", 1
-    return replace(result, **more)
-
-
-def test_a_red_run_is_right_only_by_the_last_error_of_the_task_that_was_to_fail() -> None:
-    timed_out = ("stop_instance", "WaitTimeoutError: i-1 is Stopping")
-    got_over = ("stop_instance", "CloudError: Throttling")
-    assert unexpected(STUCK, ended(got_over, timed_out, red="stop_instance"), red_result()) == []
-    of_another = ("delete_key_pair", timed_out[1])
-    (found,) = unexpected(STUCK, ended(of_another, red="delete_key_pair"), red_result())
-    assert "['delete_key_pair'] failed, and not stop_instance" in found
-    (found,) = unexpected(STUCK, ended(timed_out, got_over, red="stop_instance"), red_result())
-    assert "not by /WaitT/: CloudError: Throttling" in found
-    other = replace(STUCK, fails="delete_key_pair")
-    assert unexpected(other, ended(of_another, red="delete_key_pair"), red_result()) == []
-
-
-def test_a_run_that_is_green_for_red_or_met_no_fault_is_unexpected() -> None:
-    green = red_result(outcome="green")
-    assert "is green, expected red" in unexpected(STUCK, ended(red=""), green)[0]
-    missed = red_result(struck=0)
-    right = ended(("stop_instance", "WaitTimeoutError: x"), red="stop_instance")
-    assert unexpected(STUCK, right, missed) == ["the fault never struck: this proves nothing"]
-
-
-def test_what_teardowns_leave_to_the_sweep_is_bad_unless_the_case_says_so() -> None:
-    left = red_result(left_before_sweep=["instance i-1 (build)", "disk d-1 (build)"])
-    assert left_open(STUCK, left) == ["left to the sweep: instance i-1 (build), disk d-1 (build)"]
-    assert left_open(replace(STUCK, leaves=("instance", "disk")), left) == []
-    assert left_open(STUCK, red_result()) == []
-
-
 def test_a_disk_of_a_machine_beside_its_system_disk_is_meant() -> None:
     disks = [line("disk", f"d-{number}") for number in range(3)]
     assert doubled(NOTHING, Scene(disks[:2], {})) == []
@@ -166,8 +123,13 @@ def test_a_foreign_resource_that_changes_or_goes_is_touched() -> None:
 
 
 def test_any_field_of_what_is_foreign_is_looked_at() -> None:
-    before = {"node_pool np-1": {"data_disks": [], "name": "a"}, "disk d-1": {"size": 1}}
-    after = {"node_pool np-1": {"data_disks": [{"snapshot_id": "s-1"}], "name": "a"}}
+    before: dict[str, dict[str, Any]] = {
+        "node_pool np-1": {"data_disks": [], "name": "a"},
+        "disk d-1": {"size": 1},
+    }
+    after: dict[str, dict[str, Any]] = {
+        "node_pool np-1": {"data_disks": [{"snapshot_id": "s-1"}], "name": "a"}
+    }
     assert altered(before, before) == []
     assert altered(before, after) == [
         "disk d-1 is not shown any more",
