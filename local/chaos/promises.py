@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from ack_preload.domain.comparison import BASELINE, PRELOADED
@@ -139,11 +139,21 @@ def _measure(world: World, run: Run, scene: Scene) -> list[str]:
         good = [each for each in samples if each.arm == arm and each.ready_latency_s is not None]
         if len(good) != 1:
             found.append(f"{len(good)} samples of {arm}, not 1")
-    if any(each.pulled_bytes for each in samples if each.arm == PRELOADED):
-        found.append("the preloaded node pulled")
+    found += wrong_pulls((each.arm, each.pulled_bytes) for each in samples)
     record = world.store.latest_comparison(TARGET)
     if record is None or record.run_id != run.run_id:
         found.append(f"no comparison of {run.run_id} is recorded")
+    return found
+
+
+def wrong_pulls(samples: Iterable[tuple[str, int | None]]) -> list[str]:
+    """Return what shows that an arm was not on its disk, of pairs of arm and bytes pulled."""
+    pulled = list(samples)
+    found = []
+    if any(count for arm, count in pulled if arm == PRELOADED):
+        found.append("the preloaded node pulled")
+    if any(count == 0 for arm, count in pulled if arm == BASELINE):
+        found.append("the baseline node pulled nothing: it was no baseline")
     return found
 
 

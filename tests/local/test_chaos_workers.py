@@ -1,4 +1,4 @@
-"""What is left of a worker of ``make chaos`` that hangs, and what comes of a night that ends."""
+"""What is left of workers and nights of ``make chaos`` that hang, and what a night is asked."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from local.chaos import workers
 from local.chaos.cases import EXPORT, Case
 from local.chaos.kill_plan import Kill, Plan
 from local.chaos.nights import untold
+from local.chaos.promises import wrong_pulls
 from local.reap import ReapError
 
 HANGS = "import subprocess, sys, time; subprocess.Popen(['sleep', '600']); time.sleep(600)"
@@ -66,3 +67,9 @@ def test_no_kill_of_a_night_that_is_ended_is_missing() -> None:
     assert [result.is_good for result in results] == [False, False]
     assert results[0].fault == "kill -9 of the scheduler, in execute"
     assert results[0].case == f"{EXPORT}.export_image_list/kill -9 of the scheduler"
+
+
+def test_two_arms_on_one_disk_are_told_apart_by_what_they_pulled() -> None:
+    assert wrong_pulls([("baseline", 8_000_000), ("preloaded", 0)]) == []
+    assert len(wrong_pulls([("baseline", 0), ("preloaded", 0)])) == 1
+    assert len(wrong_pulls([("baseline", 8_000_000), ("preloaded", 8_000_000)])) == 1
