@@ -137,7 +137,7 @@ def resource_faults() -> Iterator[Case]:
         )  # fmt: skip
         yield Case(
             ROLLOUT, "add_canary_node", f"no_stock: {code}", (sold_out,), "red",
-            code, after=FOR_ROLLOUT,
+            f"ResourceFailedError: .*{code}", after=FOR_ROLLOUT,
         )  # fmt: skip
     sold_out = {"kind": "no_stock", "times": 0}
     yield Case(
@@ -171,8 +171,9 @@ def ssh_faults() -> Iterator[Case]:
     new_key = {"kind": "host_key_changed", "target": OURS}
     for stage in REMOTE[1:]:
         yield Case(
-            BUILD, stage, "host_key_changed", (new_key,), "red", "[Hh]ost key", after=FOR_BUILD
-        )
+            BUILD, stage, "host_key_changed", (new_key,), "red",
+            "NodeUnreachableError: .*[Hh]ost key", after=FOR_BUILD,
+        )  # fmt: skip
 
 
 def machine_faults() -> Iterator[Case]:
@@ -242,13 +243,7 @@ def lagging() -> Iterator[Case]:
 
 
 SWEPT = ("DeleteInstance", "DeleteSnapshot", "DeleteKeyPairs")
-LISTED = (
-    "DescribeInstances",
-    "DescribeSnapshots",
-    "DescribeKeyPairs",
-    "DescribeClustersV1",
-    "DescribeClusterNodePools",
-)
+LISTED = ("DescribeInstances", "DescribeSnapshots", "DescribeKeyPairs", "DescribeClustersV1")
 
 
 def sweeps() -> Iterator[Case]:
@@ -267,8 +262,8 @@ def sweeps() -> Iterator[Case]:
     )  # fmt: skip
 
 
-NO_SPACE = "([Nn]o space left on device|Failure writing output)"  # as the tools have it
-LOST = "(no look succeeded|cannot be used over SSH|lost)"
+NO_SPACE = r"Error: \w+\.sh.*([Nn]o space left on device|Failure writing output)"  # the tools'
+LOST = "(WaitTimeoutError: .*no look succ|NodeUnreachableError: .*cannot be used over SSH)"
 
 
 def taken_away() -> Iterator[Case]:
