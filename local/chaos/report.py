@@ -120,12 +120,28 @@ def table(content: Mapping[str, Any]) -> str:
         f"No fault strikes at these stages: {_names(content['not_tried']['stages'])}.\n",
         f"No fault spoils an answer to these calls: {_names(content['not_tried']['calls'])}.\n",
         *(f"The harness failed: {each}\n" for each in content["trouble"]),
+        f"{waits_text(content['waits'])}\n",
     ]
     for dag in ORDER:
         mine = [case for case in cases if case["dag"] == dag]
         if mine:
             lines += [f"### {dag}", "", HEAD + "\n".join(map(_row, mine)), ""]
     return "\n".join(lines)
+
+
+def waits_text(waits: Mapping[str, Any] | None) -> str:
+    """Return what became of many waits when their triggerer was killed."""
+    if waits is None:
+        return "No triggerer with many waits was killed."
+    watching = waits["waits"] - waits["with_calls"]
+    return (
+        f"Triggerer killed with {waits['waits']} waits, {watching} of which only watch: "
+        f"{waits['lost']} lost, {waits['duplicate_calls']} calls made twice; from the start of the "
+        f"next one {waits['first_poll_after_s']} s to its first look and "
+        f"{waits['last_poll_after_s']} s until all were looked at, where "
+        f"{waits['allowed_intervals']:.0f} intervals of {waits['poll_interval_s']:.0f} s, and "
+        "twice that, are allowed."
+    )
 
 
 def _names(names: Sequence[str]) -> str:

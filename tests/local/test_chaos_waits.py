@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.chaos.report import waits_text
 from local.chaos.waits import complete, is_good
 
 GOOD = {
@@ -49,3 +50,10 @@ def test_anything_else_is_not(change: dict[str, Any]) -> None:
 def test_a_triggerer_that_does_nothing_for_a_minute_is_late_also_on_a_busy_machine() -> None:
     late = GOOD | {"first_poll_after_s": 58.0, "last_poll_after_s": 60.0}
     assert not is_good(late, intervals=3.0)
+
+
+def test_the_page_says_how_many_of_the_waits_only_watch() -> None:
+    figures = GOOD | {"waits": 500, "with_calls": 40, "allowed_intervals": 3.0}
+    assert "500 waits, 460 of which only watch: 0 lost, 0 calls made twice" in waits_text(figures)
+    assert "15.0 s to its first look and 30.0 s until all" in waits_text(figures)
+    assert waits_text(None).startswith("No triggerer")
