@@ -21,7 +21,7 @@ from local.layout import HOME_VARIABLE, Layout
 from local.rest import AirflowApi
 from local.stack import Stack, start_stack
 
-RUN_WITHIN_S = 900
+RUN_WITHIN_S = 1500  # tells that something hangs; a night of a loaded machine takes minutes
 LOOK_EVERY_S = 0.5
 # Only what no measurement is made of: created -> Ready is told in whole seconds, and needs some.
 SHORT_WAITS = (

@@ -22,7 +22,7 @@ from ack_preload.store import Run
 from tests.dags.airflow_world import AFTER_ONE_NIGHT, World
 from tests.parity import golden
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 CREATES = {"RunInstances", "ImportKeyPair", "CreateSnapshot", "CreateClusterNodePool"}
 MAKES = ("Run", "Create", "Import", "Copy")

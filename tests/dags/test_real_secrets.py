@@ -14,7 +14,7 @@ from tests.dags.airflow_world import World
 from tests.dags.secrets_world import BUILD, REGISTRY_CONN_ID, Planted
 from tests.secrets_search import Finding, Marker, Place, columns, files, search
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 # Where a secret lives on purpose: file below the folder of the local run -> markers, and why.
 HOMES = {
