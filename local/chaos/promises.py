@@ -34,7 +34,7 @@ def undone(world: World, run: Run, red: Collection[str], scene: Scene) -> list[s
         found.append(f"{record.snapshot_id} is recorded by a run that is red at {sorted(red)}")
     if world.store.rollout_for_run(run):
         found.append(f"a rollout is recorded by a run that is red at {sorted(red)}")
-    return found + changed_disks(world.disks, pool_disks(world.account, scene))
+    return found + changed_disks(world.disks, pool_disks(world.account))
 
 
 def changed_disks(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -109,7 +109,7 @@ class Worker:
         if case.dag == SWEEP:
             self._abandon(place, before)
         conf = conf_of(case.dag, place)
-        place.disks = pool_disks(account, before)
+        place.disks = pool_disks(account)
         waiting = case.because_at or case.stage
         patience = None if case.patience_s is None else {waiting: case.patience_s}
         try:

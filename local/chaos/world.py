@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from alibabacloud_cs20151215 import models as cs
+
 from ack_preload.domain.images import ImageLock
 from ack_preload.store import Run, Store
 from ack_preload.targets.load import PATH_VARIABLE
@@ -97,7 +99,7 @@ class World:
         rollout = self.store.latest_rollout(TARGET)
         young = datetime.now(UTC) - self.min_age
         recorded = [(each.snapshot_id, each.created_at) for each in self.store.snapshots(TARGET)]
-        named = {*pool_disks(self.account, self.account.scene()).values()}
+        named = {*pool_disks(self.account).values()}
         if rollout:
             named.add(rollout.previous_snapshot_id)
         return Kept(
@@ -131,10 +133,16 @@ def retained(
     )
 
 
-def pool_disks(account: Account, scene: Scene) -> dict[str, str]:
-    """Return the snapshot on the last data disk of every node pool."""
-    pools = [each["id"] for each in scene.resources.values() if each["kind"] == "node_pool"]
-    return {pool_id: last_disk(account, pool_id) for pool_id in pools}
+def pool_disks(account: Account) -> dict[str, str]:
+    """Return the snapshot on the last data disk of every node pool that is listed."""
+    request = cs.DescribeClusterNodePoolsRequest()
+    answer = account.cs.describe_cluster_node_pools(account.facts["cluster_id"], request)
+    found = {}
+    for pool in answer.body.nodepools:
+        disks = pool.scaling_group.data_disks or []
+        snapshot_id = str(disks[-1].snapshot_id or "") if disks else ""
+        found[str(pool.nodepool_info.nodepool_id)] = snapshot_id
+    return found
 
 
 def last_disk(account: Account, node_pool_id: str) -> str:
