@@ -1,25 +1,27 @@
 """What people do to a build that works on its disk, on a real Airflow: nothing of it stays.
 
 Four builds run side by side. While each waits, for its machine or for a job on it, a person clears
-the task, marks the task or the run failed, or deletes the run. What belongs to somebody else lies
-beside all of it.
+the task, marks the task or the run failed, or deletes the run. Faults hold each in that wait until
+it was done, however slow all of it is. What belongs to somebody else lies beside all of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
 from ack_preload.domain.tags import RUN_KEY, run_tag
+from local.chaos.catalogue import OURS, stuck
 from local.chaos.judge import Kept, Scene, doubled, leaked, touched
 from local.chaos.neighbours import Account, settle_down
 from local.rest import ApiError
 from tests.dags.airflow_world import World, run_path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 BUILD = "build_preloaded_disk"
 MACHINE = "run_build_instance"  # it waits for the machine that it has ordered
@@ -49,30 +51,47 @@ def delete_run(world: World, run_id: str) -> None:
         world.api.call("DELETE", run_path(BUILD, run_id))
 
 
-# What is done to a build, and while which of its tasks is deferred.
-DEEDS: dict[str, tuple[str, Callable[[World, str], None]]] = {
-    "cleared": (JOB, clear),
-    "task failed": (MACHINE, mark_task_failed),
-    "run failed": (JOB, mark_run_failed),
-}
+# What is done to a build, by which of its waits it is done in.
+Deeds = dict[str, Callable[[World, str], None]]
+WHILE_ITS_MACHINE_BOOTS: Deeds = {"task failed": mark_task_failed, "deleted": delete_run}
+WHILE_ITS_JOB_RUNS: Deeds = {"cleared": clear, "run failed": mark_run_failed}
 DELETED = "deleted"
 
 
-def do_all(world: World, runs: Mapping[str, str]) -> None:
-    """Do to each build what is to be done, as soon as it is where that is meant for."""
-    todo = dict(DEEDS)
+def do_all(world: World, account: Account, runs: Mapping[str, str]) -> None:
+    """Do to each build what is to be done, while the cloud holds it where that is meant for."""
+    boots = account.arm(stuck("instance", "Pending", OURS))
+    world.until(lambda: all(waits(world, run, MACHINE) for run in runs.values()))
+    for deed, do in WHILE_ITS_MACHINE_BOOTS.items():
+        do(world, runs[deed])
+    jobs = {deed: account.arm(silent(machine(account, runs[deed]))) for deed in WHILE_ITS_JOB_RUNS}
+    account.disarm(boots)
+    for deed, do in WHILE_ITS_JOB_RUNS.items():
+        run, silence = runs[deed], jobs[deed]
+        world.until(partial(is_in_its_job, world, account, run, silence))
+        do(world, run)
+        account.disarm(silence)
 
-    def all_done() -> bool:
-        for deed, (task_id, do) in list(todo.items()):
-            state = world.states(BUILD, runs[deed]).get(task_id)
-            assert state != "success", f"{task_id} was over before it could be {deed}"
-            if state == "deferred":
-                do(world, runs[deed])
-                del todo[deed]
-        return not todo
 
-    world.until(all_done)
-    delete_run(world, runs[DELETED])  # the last, since it takes a while in which others go on
+def waits(world: World, run_id: str, task_id: str) -> bool:
+    return world.states(BUILD, run_id).get(task_id) == "deferred"
+
+
+def is_in_its_job(world: World, account: Account, run_id: str, silence: str) -> bool:
+    """Tell whether the job was started: the connection after that one was refused."""
+    return account.struck(silence) > 0 and waits(world, run_id, JOB)
+
+
+def silent(instance_id: str) -> dict[str, Any]:
+    """Describe a machine that takes the connection which starts a job, and none after it."""
+    return {"kind": "ssh_refused", "target": instance_id, "nth": 2, "times": 0}
+
+
+def machine(account: Account, run_id: str) -> str:
+    run = run_tag(BUILD, run_id)
+    alive = [each for each in account.scene().alive if each["kind"] == "instance"]
+    (found,) = (each["id"] for each in alive if each["tags"].get(RUN_KEY) == run)
+    return str(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +122,9 @@ def aftermath(world: World, night: str) -> Aftermath:
     foreign = settle_down(account)
     before = account.scene()
     assert foreign <= before.resources.keys()
-    runs = {deed: world.api.trigger(BUILD, {"target": "demo"}) for deed in (*DEEDS, DELETED)}
-    do_all(world, runs)
+    deeds = (*WHILE_ITS_MACHINE_BOOTS, *WHILE_ITS_JOB_RUNS)
+    runs = {deed: world.api.trigger(BUILD, {"target": "demo"}) for deed in deeds}
+    do_all(world, account, runs)
     ended = {deed: world.finish(BUILD, run) for deed, run in runs.items() if deed != DELETED}
     unswept = account.scene()
     sweep = world.api.trigger("sweep_leftovers", SWEEP)
