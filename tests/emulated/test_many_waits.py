@@ -34,8 +34,8 @@ LIFETIME = timedelta(hours=1)  # then the cloud releases them: all at once, and 
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Handle]:
     """Return a local cloud whose instances do not come up by themselves."""
     with running(tmp_path / "cloud", settings=BOOTING, seed="empty") as handle:
-        put = connection(handle.facts, calls_per_s=RATE)
-        monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", put)
+        conn = connection(handle.facts, calls_per_s=RATE)
+        monkeypatch.setenv("AIRFLOW_CONN_ALIBABACLOUD_DEFAULT", conn)
         yield handle
 
 
@@ -54,8 +54,7 @@ def order(cloud: Handle, count: int) -> list[str]:
             auto_release_time=f"{release_at:%Y-%m-%dT%H:%M:00Z}",
             system_disk=ecs.RunInstancesRequestSystemDisk(category="cloud_essd", size="40"),
         )
-        body = EcsHook().client.run_instances(request).body
-        ids += body.instance_id_sets.instance_id_set
+        ids += EcsHook().client.run_instances(request).body.instance_id_sets.instance_id_set
     return ids
 
 
@@ -83,6 +82,7 @@ def trigger(wait: str, every_s: float = 0.02, within_s: float = 60, **subject: A
         conn_id="alibabacloud_default",
         deadline=(datetime.now(UTC) + timedelta(seconds=within_s)).isoformat(),
         every_s=every_s,
+        visible_within_s=0.5,
     )
     return StateTrigger(**json.loads(json.dumps(sent.serialize()[1])))
 
