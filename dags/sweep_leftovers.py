@@ -4,11 +4,12 @@
 Deletes what this installation made and that is past its expiry, or whose run has ended or was
 deleted: node pools of measurements, instances, disks, key pairs. A running run's things are never
 touched. The pool of a rollout that was never recorded goes when its run was deleted, and makes the
-sweep red where it may serve. Of snapshots the last good ones of each target stay, and the young ones, and every one that
-any node pool of any cluster of the region names, pools without nodes included. Good is what the
-history recorded or a build tagged as sealed. Of a target that is in no file they go after 30 days.
-Of instances only build instances go; nodes go with their pool. Nothing without our tag is ever
-touched, and nothing of another installation; what expired of those is in the result.
+sweep red where it may serve. Of snapshots the last good ones of each target stay, and the young
+ones, and every one that any node pool of any cluster of the region names, pools without nodes
+included. Good is what the history recorded or a build tagged as sealed. Of a target that is in no
+file they go after 30 days. Of instances only build instances go; nodes go with their pool. Nothing
+without our tag is ever touched, and nothing of another installation; what expired of those is in
+the result.
 
 - **Run again**: any time; it looks anew each time. By hand it only says what it would do, unless
   `dry_run` is taken off; every hour it deletes.
