@@ -50,7 +50,7 @@ check: setup-dev  ## Lint, types, shell scripts, import directions, docs (fast)
 # Most tests wait for a process, not for a core; a group stays on one worker, with its fixtures: a
 # file, or all that share the real Airflow (tests/conftest.py). xdist would begin with the groups of
 # most tests: the same file puts the longest first instead.
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 test: setup-dev  ## Run all tests; those on real machines when root on Linux
 ifeq ($(ON_MACHINES),yes)

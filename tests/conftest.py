@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from emulator import parity
 from emulator.app import Handle, running
@@ -42,10 +44,25 @@ LONG_FILES = (
 )
 
 
-def group_of(item: pytest.Item) -> str:
+def group_of(nodeid: str) -> str:
     """Return what stays together on one worker: a file, with its fixtures."""
-    file = item.nodeid.partition("::")[0]
+    file = nodeid.partition("::")[0]
     return REAL_AIRFLOW if file.startswith(REAL_AIRFLOW) else file
+
+
+class _Groups(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """A file for a worker; those of the real Airflow as one.
+
+    Not ``--dist loadgroup``: the groups that xdist 3.8 marks are lost with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)  # of xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return _Groups(config, log)
 
 
 def place_of(item: pytest.Item) -> int:
@@ -53,13 +70,8 @@ def place_of(item: pytest.Item) -> int:
     return next(starts, len(LONG_FILES))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Group before xdist reads the groups; sort after pytest-randomly, whose order else stays."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    yield
+@pytest.hookimpl(trylast=True)  # after pytest-randomly, whose order of the others stays
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place_of)
 
 
