@@ -42,7 +42,8 @@ receive() {
 answer() {
     local size first=$(($1 * PIECE))
     size=$(wc -c <"$dir/answer")
-    tail -c "+$((first + 1))" "$dir/answer" | head -c "$PIECE" | base64 -w 0
+    # Not tail before head: who writes to a head that has enough dies of SIGPIPE.
+    head -c "$((first + PIECE))" "$dir/answer" | tail -c "+$((first + 1))" | base64 -w 0
     ((first + PIECE < size)) || rm -rf "$dir"
 }
 
