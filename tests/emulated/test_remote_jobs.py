@@ -123,9 +123,10 @@ def test_a_start_whose_answer_is_lost_is_found_and_not_repeated(build: Build, na
         with build.cloud.fault(dropped), pytest.raises(NodeUnreachableError):
             start_job(build, name, count)
     assert start_job(build, name, count, owner="try2") == "found"
-    jobs = build.paper.root.path / "var/lib/ack-preload/jobs"
-    assert (jobs / f"{name}.ran").read_text() == "\n"
+    ran = build.paper.root.path / "var/lib/ack-preload/jobs" / f"{name}.ran"
+    build.cloud.run_until(ran.exists)  # it has begun, and may not have come to its first line
     killed(trigger_of(build, name, owner="try2"))
+    assert ran.read_text() == "\n"
 
 
 def test_much_input_and_a_long_result_arrive_whole(build: Build, name: str) -> None:
