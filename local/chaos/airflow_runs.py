@@ -90,12 +90,7 @@ class Airflow:
                         continue
                     before(ti.task_id)
                     self._perform(dag, ti, outcome, (patience or {}).get(ti.task_id))
-            session.expire_all()
-            outcome.state = str(run.state)
-            outcome.tasks = [
-                TaskRun(ti.task_id, ti.map_index, str(ti.state), ti.try_number)
-                for ti in run.get_task_instances(session=session)
-            ]
+            _note_end(outcome, run, session)
         finally:
             session.close()
         return outcome
@@ -184,6 +179,15 @@ def _resume(ti: Any, method: str, arguments: dict[str, Any]) -> None:
         ti.state = TaskInstanceState.SCHEDULED
         session.merge(ti)
         session.commit()
+
+
+def _note_end(outcome: Outcome, run: DagRun, session: Any) -> None:
+    session.expire_all()
+    outcome.state = str(run.state)
+    outcome.tasks = [
+        TaskRun(ti.task_id, ti.map_index, str(ti.state), ti.try_number)
+        for ti in run.get_task_instances(session=session)
+    ]
 
 
 def _shown(run: DagRun) -> str:

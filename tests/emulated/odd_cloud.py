@@ -12,14 +12,8 @@ from typing import Any
 from ack_preload.hooks.account import Account
 
 
-@contextmanager
-def odd_cloud(
-    body: dict[str, Any] | bytes, status: int = 200, *, then: str = ""
-) -> Iterator[Account]:
-    """Serve ``body`` and yield the account that leads there.
-
-    :param then: the code that later calls are refused with, for what asks again.
-    """
+def answering(body: dict[str, Any] | bytes, status: int, then: str) -> type[BaseHTTPRequestHandler]:
+    """Return what answers each request alike, or all but the first with a refusal."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     answers = iter([(status, raw)])
     later = json.dumps({"Code": then, "Message": "then", "RequestId": "ODD-2"}).encode()
@@ -43,7 +37,18 @@ def odd_cloud(
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+    return Answer
+
+
+@contextmanager
+def odd_cloud(
+    body: dict[str, Any] | bytes, status: int = 200, *, then: str = ""
+) -> Iterator[Account]:
+    """Serve ``body`` and yield the account that leads there.
+
+    :param then: the code that later calls are refused with, for what asks again.
+    """
+    with ThreadingHTTPServer(("127.0.0.1", 0), answering(body, status, then)) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         place = f"127.0.0.1:{server.server_port}"
         yield Account(

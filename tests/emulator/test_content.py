@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tarfile
@@ -20,35 +19,16 @@ import pytest
 from emulator.content.catalogue import KUBELET_PACKAGE
 from emulator.content.errors import ContentError
 from emulator.content.images import Content, build_content
-from emulator.content.login import Login, unauthorized
 from emulator.content.packages import PackagesProcess
 from emulator.content.registry import RegistryProcess, digests
+from tests.emulator.registries import ACCEPT, NEEDS, SCALE, free_port
 
-SCALE = 0.01
-ACCEPT = ", ".join(
-    f"application/vnd.{kind}+json"
-    for kind in ("docker.distribution.manifest.v2", "oci.image.manifest.v1", "oci.image.index.v1")
-)
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        shutil.which("docker-registry") is None or shutil.which("busybox") is None,
-        reason="needs the Debian packages docker-registry and busybox-static",
-    ),
-]
+pytestmark = [pytest.mark.slow, NEEDS]
 
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
     return build_content(tmp_path_factory.mktemp("content"), SCALE)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -246,40 +226,6 @@ def test_what_is_no_object_is_answered_as_oss_does(packages: PackagesProcess, ke
 
     assert answer.startswith("HTTP/1.0 404")
     assert "<Code>NoSuchKey</Code>" in answer
-
-
-def test_the_private_registry_answers_401_as_the_paper_one_does(
-    content: Content, tmp_path: Path
-) -> None:
-    login = Login()
-    server = RegistryProcess(
-        content.private_storage,
-        "127.0.0.1",
-        free_port(),
-        None,
-        tmp_path / "private.log",
-        login=login,
-    )
-    repository, _, tag = content.private_image.rpartition(":")
-    path = f"/v2/{repository}/manifests/{tag}"
-    url = f"http://{server.address}:{server.port}{path}"
-    server.start()
-    try:
-        wrong = Login(login.username, "wrong").basic
-        refused = [httpx.get(url), httpx.get(url, headers={"Authorization": wrong})]
-        opened = httpx.get(url, headers={"Authorization": login.basic, "Accept": ACCEPT})
-    finally:
-        server.stop()
-    headers, body = unauthorized(path)
-    for answer in refused:
-        assert (answer.status_code, answer.content) == (401, body)
-        assert {name: answer.headers[name] for name in headers} == headers
-    assert (
-        opened.headers["Docker-Content-Digest"]
-        == digests(content.private_storage)[content.private_image]
-    )
-    assert login.password not in server.log.read_text()
-    assert server.log.with_suffix(".htpasswd").stat().st_mode & 0o777 == 0o600
 
 
 def raw_get(server: PackagesProcess, target: str) -> str:

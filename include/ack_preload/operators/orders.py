@@ -13,6 +13,7 @@ or when ``retries`` was lowered in between by as many tries as there were.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -71,23 +72,23 @@ class OrderingOperator(EcsOperator):
     needs: frozenset[str] = frozenset()
     makers: Sequence[str] = ()
 
+    @abstractmethod
     def alive(self, context: Context) -> Sequence[str]:
         """Return the ids of what this run has made already and can go on with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_listed(self, resource_id: str, *, is_alive: bool) -> bool:
         """Tell whether the cloud lists it.
 
         :param is_alive: in a state that can be gone on with.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def ask(self, context: Context, owner: Ownership, salt: str) -> str:
         """Send the call that makes it, and return its id.
 
         :param salt: to be a part of the client token.
         """
-        raise NotImplementedError
 
     def obtain(self, context: Context, target: Mapping[str, Any]) -> str:
         """Return the id of the one thing: of an earlier try, or new."""
